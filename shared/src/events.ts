@@ -1,0 +1,60 @@
+import { z } from 'zod';
+
+export const eventTypes = ['start', 'progress', 'summary', 'warning', 'error', 'cancelled'] as const;
+export const eventLevels = ['info', 'warn', 'error'] as const;
+
+/**
+ * What customers read about a run: `message_id` → sentence, `{name}` filled from `params`. Sentences name items of the
+ * customer's own data only: no endpoint, credential, system path or flag.
+ */
+export const eventMessages = {
+  run_queued: 'Waiting for a free worker.',
+  run_started: 'Started (attempt {attempt}).',
+  run_progress: 'Transferred {bytes} of {bytes_total} bytes ({pct} %).',
+  run_succeeded: 'Completed successfully.',
+  run_warned: 'Completed; {warnings} item(s) need attention.',
+  run_failed: 'Failed: {sentence}',
+  run_cancelled: 'Cancelled.',
+  run_cancel_requested: 'Cancellation requested.',
+  run_retried: 'Attempt {attempt} ended: {sentence} Trying again.',
+  backup_published: 'Snapshot stored: {files} files, {bytes} bytes, {stored_bytes} bytes after compression.',
+  item_vanished: 'Not backed up, it disappeared during the backup: {item}',
+  item_unreadable: 'Not backed up, it could not be read: {item}',
+  item_changed: 'Backed up while it was changing: {item}',
+  item_unsupported: 'Not backed up, it is a socket, pipe or device: {item}',
+  item_name_unsupported: 'Not backed up, its name cannot be stored: {item}',
+  events_capped: 'Further events of this run are not listed.',
+  restore_done: 'Restored {files} files, {bytes} bytes.',
+  validation_passed: 'Verified {files} files, {bytes} bytes: all match.',
+  validation_failed: 'Verification failed: {sentence}',
+} as const;
+export type MessageId = keyof typeof eventMessages;
+
+export const eventParams = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]));
+export type EventParams = z.infer<typeof eventParams>;
+
+/** An event on its way from a worker; `seq` grows by one within an attempt, so a batch sent twice is stored once. */
+export const workerEvent = z.strictObject({
+  seq: z.int().min(1),
+  /** RFC 3339 in UTC with microseconds. */
+  ts: z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/),
+  type: z.enum(eventTypes),
+  level: z.enum(eventLevels),
+  code: z.string().min(1).max(64),
+  message_id: z.enum(Object.keys(eventMessages) as [MessageId, ...MessageId[]]),
+  params: eventParams,
+});
+export type WorkerEvent = z.infer<typeof workerEvent>;
+export type EventDraft = Omit<WorkerEvent, 'seq' | 'ts'>;
+
+/** The sentence of an event. */
+export function formatEvent(messageId: MessageId, params: EventParams): string {
+  return eventMessages[messageId].replace(/\{(\w+)\}/g, (_, name: string) => String(params[name] ?? ''));
+}
+
+/** Now, RFC 3339 in UTC with six digits of fraction. */
+export function nowMicros(): string {
+  const us = Math.round((performance.timeOrigin + performance.now()) * 1000);
+  const date = new Date(Math.floor(us / 1000)).toISOString();
+  return `${date.slice(0, -1)}${String(us % 1000).padStart(3, '0')}Z`;
+}

@@ -1,0 +1,166 @@
+import { z } from 'zod';
+import { errorCodes } from './errors.ts';
+import { eventParams, workerEvent } from './events.ts';
+import { idSchema } from './ids.ts';
+import { runKindNames, runResult, runSpec } from './run-kinds.ts';
+
+/** The Hub's API for workers, below `/internal/v1`. All but `enrol` carry the worker's own token as bearer. */
+
+export const capability = z.enum(['backup', 'restore', 'validation', 'probe', 'vault']);
+export type Capability = z.infer<typeof capability>;
+
+/** POST /workers/enrol, bearer: the enrolment token. Asking again with the same id makes a new token and ends the old one. */
+export const enrolRequest = z.strictObject({ worker_id: idSchema, name: z.string().min(1).max(255) });
+export const enrolResponse = z.strictObject({ worker_token: z.string() });
+
+/** POST /workers/register, at each start of a worker. */
+export const registerRequest = z.strictObject({
+  worker_id: idSchema,
+  pool: idSchema,
+  slots: z.int().min(1).max(1024),
+  capabilities: z.array(capability),
+  /** Where customers fetch exports from this worker. */
+  public_url: z.url(),
+  host: z.string().max(255),
+  version: z.string().max(64),
+  disk_free_bytes: z.int().min(0),
+  disk_total_bytes: z.int().min(0),
+});
+export type RegisterRequest = z.infer<typeof registerRequest>;
+export const registerResponse = z.strictObject({
+  worker_id: idSchema,
+  /** `null` when the Hub has no Redis yet. */
+  heartbeat_active_ms: z.int(),
+  heartbeat_idle_ms: z.int(),
+  event_max_per_run: z.int(),
+  progress_interval_ms: z.int(),
+});
+export type RegisterResponse = z.infer<typeof registerResponse>;
+
+/** POST /runs/:id/start. The same nonce gets the same answer; a stale attempt gets 409 ATTEMPT_SUPERSEDED. */
+export const startRequest = z.strictObject({
+  attempt: z.int().min(1),
+  worker_id: idSchema,
+  nonce: z.string().min(16).max(128),
+});
+export type StartRequest = z.infer<typeof startRequest>;
+export const startResponse = z.strictObject({
+  run_id: idSchema,
+  tenant_id: idSchema,
+  kind: z.enum(runKindNames),
+  attempt: z.int().min(1),
+  epoch: z.int().min(1),
+  lease_token: z.string(),
+  lease_ms: z.int().min(1000),
+  spec: runSpec,
+  /** Made anew for each attempt of a backup; null for other kinds. */
+  snapshot_id: idSchema.nullable(),
+  /** Sealed to the credentials recipient. */
+  source_secret_sealed: z.string().nullable(),
+  /** The tenant's identity, sealed to the vault recipient; only for kinds that read a snapshot. */
+  tenant_identity_sealed: z.string().nullable(),
+});
+export type StartResponse = z.infer<typeof startResponse>;
+
+export const progress = z.strictObject({
+  /** Per cent, two decimals; null while the total is unknown. */
+  progress_pct: z.number().min(0).max(100).nullable(),
+  bytes_total: z.int().min(0).nullable(),
+  bytes_transferred: z.int().min(0),
+  objects_total: z.int().min(0).nullable(),
+  objects_transferred: z.int().min(0),
+  speed_bytes_per_sec: z.int().min(0),
+  eta_seconds: z.int().min(0).nullable(),
+  current_item: z.string().max(1024).nullable(),
+});
+export type Progress = z.infer<typeof progress>;
+
+/** POST /heartbeat: one for all the runs of a worker. */
+export const heartbeatRequest = z.strictObject({
+  worker_id: idSchema,
+  slots_in_use: z.int().min(0),
+  load_1m: z.number().min(0),
+  disk_free_bytes: z.int().min(0),
+  runs: z
+    .array(
+      z.strictObject({
+        run_id: idSchema,
+        epoch: z.int().min(1),
+        lease_token: z.string(),
+        progress: progress.nullable(),
+        events: z.array(workerEvent).max(500),
+      }),
+    )
+    .max(1024),
+});
+export type HeartbeatRequest = z.infer<typeof heartbeatRequest>;
+export const heartbeatResponse = z.strictObject({
+  /** Stop claiming, finish or hand back what runs. */
+  drain: z.boolean(),
+  runs: z.array(
+    z.strictObject({
+      run_id: idSchema,
+      /** `continue`: the lease is extended. `cancel`: also extended; end the run as cancelled. `superseded`: stop, report nothing. */
+      action: z.enum(['continue', 'cancel', 'superseded']),
+      /** Events up to this sequence are stored. */
+      events_stored_to: z.int().min(0),
+    }),
+  ),
+});
+export type HeartbeatResponse = z.infer<typeof heartbeatResponse>;
+
+const outcomeBase = {
+  /** Items that were skipped or stored while changing. */
+  warnings: z.int().min(0),
+  /** For operators: the last lines of what happened, redacted, at most 64 KiB. */
+  log_excerpt: z.string().max(65536).nullable(),
+};
+/** How an attempt ended, as a value. */
+export const outcome = z.discriminatedUnion('status', [
+  z.strictObject({ status: z.literal('completed'), result: runResult, ...outcomeBase }),
+  z.strictObject({
+    status: z.literal('failed'),
+    error_code: z.enum(errorCodes),
+    /** Fills the sentence for the customer. */
+    error_params: eventParams,
+    /** For operators. */
+    error_detail: z.string().max(4096).nullable(),
+    ...outcomeBase,
+  }),
+  z.strictObject({ status: z.literal('cancelled'), ...outcomeBase }),
+  /** The worker is shutting down; the attempt does not count. */
+  z.strictObject({ status: z.literal('handed_back'), ...outcomeBase }),
+]);
+export type Outcome = z.infer<typeof outcome>;
+
+/** POST /runs/:id/finish. The same epoch and lease get the same answer again. */
+export const finishRequest = z.strictObject({
+  epoch: z.int().min(1),
+  lease_token: z.string(),
+  progress: progress.nullable(),
+  events: z.array(workerEvent).max(5000),
+  outcome,
+});
+export type FinishRequest = z.infer<typeof finishRequest>;
+export const finishResponse = z.strictObject({
+  /** The run's status now; `queued` when another attempt follows. */
+  run_status: z.enum(['queued', 'success', 'warning', 'failed', 'cancelled']),
+});
+export type FinishResponse = z.infer<typeof finishResponse>;
+
+/**
+ * POST /storage/live: which directories of this worker's storage may stay. The worker removes the others; what the Hub
+ * does not list as removable is left alone.
+ */
+export const storageLiveRequest = z.strictObject({
+  worker_id: idSchema,
+  items: z.array(z.strictObject({ snapshot_id: idSchema, epoch: z.int().min(0).nullable() })).max(1000),
+});
+export const storageLiveResponse = z.strictObject({
+  /** Ids of the request that belong to no live attempt and no snapshot row. */
+  removable: z.array(z.strictObject({ snapshot_id: idSchema, epoch: z.int().min(0).nullable() })),
+});
+
+/** POST /exports/:id/claim: a customer came with a link; ends the link and says what to send. */
+export const claimRequest = z.strictObject({ worker_id: idSchema, link_token: z.string().max(4096) });
+export const claimResponse = z.strictObject({ export_id: idSchema, file_name: z.string(), size_bytes: z.int().min(0) });

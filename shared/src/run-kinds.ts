@@ -1,0 +1,150 @@
+import { z } from 'zod';
+import { idSchema } from './ids.ts';
+import { snapshotRef, snapshotResult } from './snapshots.ts';
+import { absolutePath, destinationConnection, sourceConnection } from './sources.ts';
+
+/** Options of the archive engine. */
+export const archiveOptions = z.strictObject({
+  /** zstd level. */
+  compression_level: z.int().min(1).max(19).default(3),
+  /** Stay on the file system of the source's root. */
+  one_file_system: z.boolean().default(false),
+});
+export type ArchiveOptions = z.infer<typeof archiveOptions>;
+
+/**
+ * A path inside a snapshot, as text. Names that are not UTF-8 are written with each foreign byte as `\xHH`, and a
+ * backslash itself as `\\`, so that every name has exactly one text form.
+ */
+const snapshotPath = z.string().min(1).max(65536);
+
+const backupSpec = z.strictObject({
+  kind: z.literal('backup'),
+  job_id: idSchema,
+  source_id: idSchema,
+  source: sourceConnection,
+  destination_id: idSchema,
+  destination: destinationConnection,
+  engine: z.literal('archive'),
+  options: archiveOptions,
+  /** age recipients that the artifact and index are encrypted to. */
+  recipients: z.array(z.string()).min(1),
+});
+
+export const restoreTarget = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('export'), format: z.enum(['tar.zst', 'zip']).default('tar.zst') }),
+  z.strictObject({
+    type: z.literal('directory'),
+    /** Must not exist, or be empty. */
+    path: absolutePath,
+    /** Keep setuid, setgid bits of files. */
+    allow_setuid: z.boolean().default(false),
+  }),
+]);
+export type RestoreTarget = z.infer<typeof restoreTarget>;
+
+const restoreSpec = z.strictObject({
+  kind: z.literal('restore'),
+  snapshot: snapshotRef,
+  /** Entries to restore, directories with all below them; null restores all. */
+  paths: z.array(snapshotPath).min(1).max(10_000).nullable(),
+  target: restoreTarget,
+  /** Set when the target is an export. */
+  export_id: idSchema.nullable(),
+  export_expires_at: z.iso.datetime().nullable(),
+});
+
+const validationSpec = z.strictObject({ kind: z.literal('validation'), snapshot: snapshotRef });
+
+const probeSpec = z.strictObject({
+  kind: z.literal('probe'),
+  probe: z.discriminatedUnion('type', [
+    /** Connect to a source, read its root, report the host key. */
+    z.strictObject({ type: z.literal('source'), source_id: idSchema, source: sourceConnection }),
+    /** List files of a snapshot from its index. */
+    z.strictObject({
+      type: z.literal('files'),
+      snapshot: snapshotRef,
+      path: z.string().max(65536).default(''),
+      recursive: z.boolean().default(false),
+      /** Index line to go on from. */
+      offset: z.int().min(0).default(0),
+      limit: z.int().min(1).max(1000).default(100),
+    }),
+  ]),
+});
+
+export const runSpec = z.discriminatedUnion('kind', [backupSpec, restoreSpec, validationSpec, probeSpec]);
+export type RunSpec = z.infer<typeof runSpec>;
+export type RunKind = RunSpec['kind'];
+export type SpecOf<K extends RunKind> = Extract<RunSpec, { kind: K }>;
+
+/** One file of a snapshot as the API shows it. */
+export const fileEntry = z.strictObject({
+  path: z.string(),
+  type: z.enum(['file', 'directory', 'symlink', 'hardlink']),
+  size_bytes: z.int().min(0),
+  mode: z.string(),
+  uid: z.int(),
+  gid: z.int(),
+  /** RFC 3339, nine digits of fraction. */
+  mtime: z.string(),
+  link_target: z.string().nullable(),
+  sha256: z.string().nullable(),
+});
+export type FileEntry = z.infer<typeof fileEntry>;
+
+const backupResult = z.strictObject({ kind: z.literal('backup'), snapshot: snapshotResult });
+const restoreResult = z.strictObject({
+  kind: z.literal('restore'),
+  file_count: z.int().min(0),
+  bytes: z.int().min(0),
+  export: z.strictObject({ size_bytes: z.int().min(0), sha256: z.string(), file_name: z.string() }).nullable(),
+});
+const validationResult = z.strictObject({
+  kind: z.literal('validation'),
+  verdict: z.enum(['success', 'failed']),
+  files_checked: z.int().min(0),
+  bytes_checked: z.int().min(0),
+  /** At most 100 entries that differ, as snapshot paths. */
+  differing: z.array(z.string()).max(100),
+  /** Set when the verdict is failed. */
+  error_code: z.string().nullable(),
+});
+const probeResult = z.strictObject({
+  kind: z.literal('probe'),
+  probe: z.discriminatedUnion('type', [
+    z.strictObject({
+      type: z.literal('source'),
+      host_key: z.string().nullable(),
+      server: z.string().nullable(),
+      entry_names: z.array(z.string()).max(100),
+      latency_ms: z.number().min(0),
+    }),
+    z.strictObject({
+      type: z.literal('files'),
+      entries: z.array(fileEntry).max(1000),
+      /** Index line to go on from, null at the end. */
+      next_offset: z.int().min(0).nullable(),
+    }),
+  ]),
+});
+export const runResult = z.discriminatedUnion('kind', [backupResult, restoreResult, validationResult, probeResult]);
+export type RunResult = z.infer<typeof runResult>;
+export type ResultOf<K extends RunKind> = Extract<RunResult, { kind: K }>;
+
+interface KindEntry {
+  /** `data` runs share the worker's slots; `control` runs are short and have slots of their own. */
+  readonly slot: 'data' | 'control';
+  /** Attempts in all, the first included, when the error is retryable. */
+  readonly maxAttempts: number;
+}
+
+/** The catalogue of run kinds. A worker starts only if it has exactly one handler for each. */
+export const runKinds: Record<RunKind, KindEntry> = {
+  backup: { slot: 'data', maxAttempts: 3 },
+  restore: { slot: 'data', maxAttempts: 3 },
+  validation: { slot: 'data', maxAttempts: 3 },
+  probe: { slot: 'control', maxAttempts: 1 },
+};
+export const runKindNames = Object.keys(runKinds) as [RunKind, ...RunKind[]];
