@@ -17,6 +17,7 @@ export const eventMessages = {
   run_cancelled: 'Cancelled.',
   run_cancel_requested: 'Cancellation requested.',
   run_retried: 'Attempt {attempt} ended: {sentence} Trying again.',
+  run_start_overdue: 'Has not started within {minutes} minutes of its scheduled time.',
   backup_published: 'Snapshot stored: {files} files, {bytes} bytes, {stored_bytes} bytes after compression.',
   item_vanished: 'Not backed up, it disappeared during the backup: {item}',
   item_unreadable: 'Not backed up, it could not be read: {item}',

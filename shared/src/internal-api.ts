@@ -6,7 +6,7 @@ import { runKindNames, runResult, runSpec } from './run-kinds.ts';
 
 /** The Hub's API for workers, below `/internal/v1`. All but `enrol` carry the worker's own token as bearer. */
 
-export const capability = z.enum(['backup', 'restore', 'validation', 'probe', 'vault']);
+export const capability = z.enum(['backup', 'restore', 'validation', 'retention', 'probe', 'vault']);
 export type Capability = z.infer<typeof capability>;
 
 /** POST /workers/enrol, bearer: the enrolment token. Asking again with the same id makes a new token and ends the old one. */
@@ -16,6 +16,8 @@ export const enrolResponse = z.strictObject({ worker_token: z.string() });
 /** POST /workers/register, at each start of a worker. */
 export const registerRequest = z.strictObject({
   worker_id: idSchema,
+  /** Made once by each process: with another one the runs that the process before it held are taken from it. */
+  boot_id: idSchema,
   pool: idSchema,
   slots: z.int().min(1).max(1024),
   capabilities: z.array(capability),
@@ -29,7 +31,6 @@ export const registerRequest = z.strictObject({
 export type RegisterRequest = z.infer<typeof registerRequest>;
 export const registerResponse = z.strictObject({
   worker_id: idSchema,
-  /** `null` when the Hub has no Redis yet. */
   heartbeat_active_ms: z.int(),
   heartbeat_idle_ms: z.int(),
   event_max_per_run: z.int(),
@@ -37,7 +38,10 @@ export const registerResponse = z.strictObject({
 });
 export type RegisterResponse = z.infer<typeof registerResponse>;
 
-/** POST /runs/:id/start. The same nonce gets the same answer; a stale attempt gets 409 ATTEMPT_SUPERSEDED. */
+/**
+ * POST /runs/:id/start. The same nonce gets the same answer; a stale attempt gets 409
+ * ATTEMPT_SUPERSEDED; one that this worker cannot or may not take now gets 409 WORKER_UNSUITABLE and goes to another.
+ */
 export const startRequest = z.strictObject({
   attempt: z.int().min(1),
   worker_id: idSchema,
@@ -95,7 +99,7 @@ export const heartbeatRequest = z.strictObject({
 });
 export type HeartbeatRequest = z.infer<typeof heartbeatRequest>;
 export const heartbeatResponse = z.strictObject({
-  /** Stop claiming, finish or hand back what runs. */
+  /** Take no tickets until it is false again; what runs goes on. */
   drain: z.boolean(),
   runs: z.array(
     z.strictObject({

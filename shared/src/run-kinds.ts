@@ -74,7 +74,16 @@ const probeSpec = z.strictObject({
   ]),
 });
 
-export const runSpec = z.discriminatedUnion('kind', [backupSpec, restoreSpec, validationSpec, probeSpec]);
+/** Removes the bytes of a snapshot; that there are none left is success. */
+const retentionSpec = z.strictObject({ kind: z.literal('retention'), snapshot: snapshotRef });
+
+export const runSpec = z.discriminatedUnion('kind', [
+  backupSpec,
+  restoreSpec,
+  validationSpec,
+  retentionSpec,
+  probeSpec,
+]);
 export type RunSpec = z.infer<typeof runSpec>;
 export type RunKind = RunSpec['kind'];
 export type SpecOf<K extends RunKind> = Extract<RunSpec, { kind: K }>;
@@ -111,6 +120,7 @@ const validationResult = z.strictObject({
   /** Set when the verdict is failed. */
   error_code: z.string().nullable(),
 });
+const retentionResult = z.strictObject({ kind: z.literal('retention') });
 const probeResult = z.strictObject({
   kind: z.literal('probe'),
   probe: z.discriminatedUnion('type', [
@@ -129,22 +139,33 @@ const probeResult = z.strictObject({
     }),
   ]),
 });
-export const runResult = z.discriminatedUnion('kind', [backupResult, restoreResult, validationResult, probeResult]);
+export const runResult = z.discriminatedUnion('kind', [
+  backupResult,
+  restoreResult,
+  validationResult,
+  retentionResult,
+  probeResult,
+]);
 export type RunResult = z.infer<typeof runResult>;
 export type ResultOf<K extends RunKind> = Extract<RunResult, { kind: K }>;
 
+export type SlotClass = 'data' | 'control';
+
 interface KindEntry {
   /** `data` runs share the worker's slots; `control` runs are short and have slots of their own. */
-  readonly slot: 'data' | 'control';
+  readonly slot: SlotClass;
+  /** Whether it fills the worker's disk. */
+  readonly writesDisk: boolean;
   /** Attempts in all, the first included, when the error is retryable. */
   readonly maxAttempts: number;
 }
 
 /** The catalogue of run kinds. A worker starts only if it has exactly one handler for each. */
 export const runKinds: Record<RunKind, KindEntry> = {
-  backup: { slot: 'data', maxAttempts: 3 },
-  restore: { slot: 'data', maxAttempts: 3 },
-  validation: { slot: 'data', maxAttempts: 3 },
-  probe: { slot: 'control', maxAttempts: 1 },
+  backup: { slot: 'data', writesDisk: true, maxAttempts: 3 },
+  restore: { slot: 'data', writesDisk: true, maxAttempts: 3 },
+  validation: { slot: 'data', writesDisk: false, maxAttempts: 3 },
+  retention: { slot: 'control', writesDisk: false, maxAttempts: 5 },
+  probe: { slot: 'control', writesDisk: false, maxAttempts: 1 },
 };
 export const runKindNames = Object.keys(runKinds) as [RunKind, ...RunKind[]];

@@ -1,0 +1,14 @@
+import { inject } from 'vitest';
+import { createDatabase } from './postgres.ts';
+import { ownRedisDatabase } from './redis.ts';
+import './vitest-servers.ts';
+
+/** URL of an empty PostgreSQL database that belongs to the caller alone. */
+export function ownDatabase(): Promise<string> {
+  return createDatabase(inject('postgresUrl'));
+}
+
+/** URL of an empty database of the run's Redis that belongs to the caller alone. */
+export function ownRedis(): Promise<string> {
+  return ownRedisDatabase(inject('redisUrl'));
+}
