@@ -1,0 +1,208 @@
+import { createHash, type Hash, hash } from 'node:crypto';
+import { type PendingSnapshot, snapshotFiles } from '../storage/storage.ts';
+import type { CompressPool } from './compress-pool.ts';
+import type { EntryType } from './entry.ts';
+import { defaultFrameBytes, FrameWriter } from './frames.ts';
+import { IndexWriter } from './index-file.ts';
+import { SealedFileWriter, type StoredFile } from './sealed-file.ts';
+import { encodeTarHeader, tarEndBytes, tarPaddingBytes } from './tar.ts';
+
+/** What the writer must know of an entry; a SourceEntry is one. */
+export interface EntryMeta {
+  readonly path: Buffer;
+  readonly sizeBytes: number;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mtimeNs: bigint;
+}
+
+export interface ArtifactWriterOptions {
+  readonly pending: PendingSnapshot;
+  /** age recipients. */
+  readonly recipients: readonly string[];
+  /** zstd level. */
+  readonly compressionLevel: number;
+  readonly pool: CompressPool;
+  readonly signal: AbortSignal;
+}
+
+export interface WrittenArtifact {
+  readonly artifact: StoredFile;
+  readonly index: StoredFile;
+  readonly tarBytes: number;
+  readonly frameBytes: number;
+  readonly entryCount: number;
+  /** Regular files, hard links not counted. */
+  readonly fileCount: number;
+  /** Sum of the regular files' sizes. */
+  readonly sourceBytes: number;
+}
+
+interface OpenFile {
+  readonly meta: EntryMeta;
+  readonly tarOffset: number;
+  readonly dataOffset: number;
+  readonly hash: Hash;
+  writtenBytes: number;
+}
+
+/**
+ * Writes artifact and index front to back, in flat memory. Each call must be awaited before the next. After an error,
+ * or to give up, call `settle` and then abort the pending snapshot.
+ */
+export class ArtifactWriter {
+  readonly #sealed: SealedFileWriter;
+  readonly #frames: FrameWriter;
+  readonly #index: IndexWriter;
+  #open: OpenFile | undefined;
+  #entryCount = 0;
+  #fileCount = 0;
+  #sourceBytes = 0;
+
+  private constructor(sealed: SealedFileWriter, frames: FrameWriter, index: IndexWriter) {
+    this.#sealed = sealed;
+    this.#frames = frames;
+    this.#index = index;
+  }
+
+  static async create(options: ArtifactWriterOptions): Promise<ArtifactWriter> {
+    const { pending, recipients, compressionLevel, pool, signal } = options;
+    const sealed = await SealedFileWriter.create(await pending.createFile(snapshotFiles.artifact), recipients);
+    const sink = (data: Buffer) => sealed.write(data);
+    const frames = new FrameWriter({ pool, frameBytes: defaultFrameBytes, compressionLevel, sink, signal });
+    const index = await IndexWriter.create(await pending.createFile(snapshotFiles.index), recipients, pool, signal);
+    return new ArtifactWriter(sealed, frames, index);
+  }
+
+  addDirectory(meta: EntryMeta): Promise<void> {
+    return this.#addEmpty(meta, 'directory', null);
+  }
+
+  addSymlink(meta: EntryMeta, target: Buffer): Promise<void> {
+    return this.#addEmpty(meta, 'symlink', target);
+  }
+
+  /** `firstPath` is the path of the file entry that holds the content. */
+  addHardlink(meta: EntryMeta, firstPath: Buffer): Promise<void> {
+    return this.#addEmpty(meta, 'hardlink', firstPath);
+  }
+
+  /** A whole file; its size is that of `data`. */
+  async addFile(meta: EntryMeta, data: Buffer, sha256?: Buffer): Promise<void> {
+    const sized = { ...meta, sizeBytes: data.length };
+    const { tarOffset, dataOffset } = await this.#header(sized, 'file', null);
+    const wait = this.#frames.append(data);
+    if (wait !== undefined) await wait;
+    await this.#padBlock(data.length);
+    await this.#record(sized, tarOffset, dataOffset, 'file', 0, null, sha256?.toString('hex') ?? hash('sha256', data));
+  }
+
+  /** Begins a file of exactly `meta.sizeBytes`; `write` and then `endFile` must follow. */
+  async beginFile(meta: EntryMeta): Promise<void> {
+    if (this.#open !== undefined) throw new Error('a file is open already');
+    const place = await this.#header(meta, 'file', null);
+    this.#open = { meta, ...place, hash: createHash('sha256'), writtenBytes: 0 };
+  }
+
+  /** Throws when more comes than `beginFile` announced. */
+  async write(chunk: Buffer): Promise<void> {
+    const file = this.#openFile();
+    file.writtenBytes += chunk.length;
+    if (file.writtenBytes > file.meta.sizeBytes) throw new Error('more bytes than the header announced');
+    file.hash.update(chunk);
+    const wait = this.#frames.append(chunk);
+    if (wait !== undefined) await wait;
+  }
+
+  /** Fills what is missing with zeros; resolves to how many. */
+  async endFile(): Promise<number> {
+    const file = this.#openFile();
+    const { meta, tarOffset, dataOffset } = file;
+    const paddingBytes = meta.sizeBytes - file.writtenBytes;
+    if (paddingBytes > 0) await this.#padFile(paddingBytes, file.hash);
+    await this.#padBlock(meta.sizeBytes);
+    await this.#record(meta, tarOffset, dataOffset, 'file', paddingBytes, null, file.hash.digest('hex'));
+    this.#open = undefined;
+    return paddingBytes;
+  }
+
+  /** Writes both ends and flushes both files to the disk, the artifact first. */
+  async finish(): Promise<WrittenArtifact> {
+    if (this.#open !== undefined) throw new Error('a file is still open');
+    await this.#frames.appendZeros(tarEndBytes);
+    await this.#frames.finish();
+    const artifact = await this.#sealed.finish();
+    const index = await this.#index.finish();
+    return {
+      artifact,
+      index,
+      tarBytes: this.#frames.contentBytes,
+      frameBytes: defaultFrameBytes,
+      entryCount: this.#entryCount,
+      fileCount: this.#fileCount,
+      sourceBytes: this.#sourceBytes,
+    };
+  }
+
+  /** Waits until nothing is being written any more, so that the files may be removed. Never throws. */
+  async settle(): Promise<void> {
+    await Promise.all([this.#frames.settle(), this.#index.settle()]);
+  }
+
+  async #addEmpty(meta: EntryMeta, type: Exclude<EntryType, 'file'>, linkTarget: Buffer | null): Promise<void> {
+    const empty = { ...meta, sizeBytes: 0 };
+    const { tarOffset, dataOffset } = await this.#header(empty, type, linkTarget);
+    await this.#record(empty, tarOffset, dataOffset, type, 0, linkTarget, null);
+  }
+
+  async #header(meta: EntryMeta, type: EntryType, linkTarget: Buffer | null) {
+    const { path, sizeBytes, mode, uid, gid, mtimeNs } = meta;
+    const header = encodeTarHeader({ path, type, sizeBytes, mode, uid, gid, mtimeNs, linkTarget });
+    const tarOffset = this.#frames.contentBytes;
+    const wait = this.#frames.append(header);
+    if (wait !== undefined) await wait;
+    return { tarOffset, dataOffset: tarOffset + header.length };
+  }
+
+  async #padBlock(sizeBytes: number): Promise<void> {
+    const wait = this.#frames.append(zeroBlock.subarray(0, tarPaddingBytes(sizeBytes)));
+    if (wait !== undefined) await wait;
+  }
+
+  async #padFile(paddingBytes: number, fileHash: Hash): Promise<void> {
+    for (let left = paddingBytes; left > 0; left -= zeros.length) {
+      const piece = left < zeros.length ? zeros.subarray(0, left) : zeros;
+      fileHash.update(piece);
+      const wait = this.#frames.append(piece);
+      if (wait !== undefined) await wait;
+    }
+  }
+
+  async #record(
+    meta: EntryMeta,
+    tarOffset: number,
+    dataOffset: number,
+    type: EntryType,
+    paddingBytes: number,
+    linkTarget: Buffer | null,
+    sha256: string | null,
+  ): Promise<void> {
+    const { path, sizeBytes, mode, uid, gid, mtimeNs } = meta;
+    const common = { path, type, sizeBytes, paddingBytes, mode, uid, gid, mtimeNs, linkTarget };
+    const wait = this.#index.add({ ...common, sha256, tarOffset, dataOffset, pack: null });
+    if (wait !== undefined) await wait;
+    this.#entryCount += 1;
+    if (type !== 'file') return;
+    this.#fileCount += 1;
+    this.#sourceBytes += sizeBytes;
+  }
+
+  #openFile(): OpenFile {
+    if (this.#open === undefined) throw new Error('no file is open');
+    return this.#open;
+  }
+}
+
+const zeros = Buffer.alloc(64 * 1024);
+const zeroBlock = zeros.subarray(0, 512);

@@ -1,0 +1,159 @@
+import zstd from 'zstd-napi/binding.js';
+import type { CompressPool } from './compress-pool.ts';
+import { encodeSeekTable, type FrameSize } from './seek-table.ts';
+
+export const defaultFrameBytes = 4 * 1024 * 1024;
+
+export interface FrameWriterOptions {
+  readonly pool: CompressPool;
+  /** Content of a frame, uncompressed; the last may hold less. */
+  readonly frameBytes: number;
+  readonly compressionLevel: number;
+  /** Takes what is to be stored, in order; the buffer is reused once the promise resolves. */
+  readonly sink: (data: Buffer) => Promise<void>;
+  readonly signal: AbortSignal;
+}
+
+const noRoom = Buffer.alloc(0);
+
+interface FrameBuffers {
+  readonly source: SharedArrayBuffer;
+  readonly target: SharedArrayBuffer;
+}
+
+/**
+ * Cuts a stream into zstd frames that are compressed side by side and stored in order, with the standard seek table at
+ * the end. Memory is bounded: `append` waits while too many frames are under way. One call at a time.
+ */
+export class FrameWriter {
+  readonly #options: FrameWriterOptions;
+  readonly #maxInFlight: number;
+  readonly #free: FrameBuffers[] = [];
+  readonly #sizes: FrameSize[] = [];
+  #current: FrameBuffers;
+  #view: Buffer;
+  #filled = 0;
+  #inFlight = 0;
+  #contentBytes = 0;
+  /** Resolves when the last submitted frame is stored. */
+  #tail: Promise<void> = Promise.resolve();
+  #wake: (() => void) | undefined;
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(options: FrameWriterOptions) {
+    this.#options = options;
+    this.#maxInFlight = options.pool.threadCount + 1;
+    this.#current = this.#allocate();
+    this.#view = Buffer.from(this.#current.source);
+  }
+
+  /** Uncompressed bytes so far. */
+  get contentBytes(): number {
+    return this.#contentBytes;
+  }
+
+  get frameCount(): number {
+    return this.#sizes.length;
+  }
+
+  /** Copies `data`; undefined (no wait) while it fits in the frame at hand. */
+  append(data: Buffer): Promise<void> | undefined {
+    if (this.#failure === undefined && data.length <= this.#view.length - this.#filled) {
+      this.#put(data);
+      return undefined;
+    }
+    return this.#appendAcross(data);
+  }
+
+  /** Appends `count` zeros. */
+  async appendZeros(count: number): Promise<void> {
+    const zeros = Buffer.alloc(Math.min(count, 65536));
+    for (let left = count; left > 0; left -= zeros.length) {
+      await this.append(left < zeros.length ? zeros.subarray(0, left) : zeros);
+    }
+  }
+
+  /** Stores what is left and the seek table. */
+  async finish(): Promise<void> {
+    if (this.#filled > 0) await this.#submit(false);
+    await this.settle();
+    this.#throwIfBroken();
+    await this.#options.sink(encodeSeekTable(this.#sizes));
+  }
+
+  /** Waits until no frame is under way any more, whether stored or failed. Never throws. */
+  async settle(): Promise<void> {
+    await this.#tail;
+  }
+
+  #put(data: Buffer): void {
+    data.copy(this.#view, this.#filled);
+    this.#filled += data.length;
+    this.#contentBytes += data.length;
+  }
+
+  async #appendAcross(data: Buffer): Promise<void> {
+    let offset = 0;
+    while (offset < data.length) {
+      if (this.#filled === this.#view.length) await this.#submit(true);
+      this.#throwIfBroken();
+      const length = Math.min(data.length - offset, this.#view.length - this.#filled);
+      this.#put(data.subarray(offset, offset + length));
+      offset += length;
+    }
+  }
+
+  async #submit(more: boolean): Promise<void> {
+    this.#throwIfBroken();
+    const { pool, compressionLevel } = this.#options;
+    const sourceBytes = this.#filled;
+    const buffers = this.#current;
+    const compressed = pool.compress(buffers.source, sourceBytes, buffers.target, compressionLevel);
+    this.#inFlight += 1;
+    this.#filled = 0;
+    // Nothing may be put there until another frame takes its place.
+    this.#view = noRoom;
+    this.#tail = this.#store(this.#tail, compressed, buffers, sourceBytes);
+    if (!more) return;
+    while (this.#inFlight >= this.#maxInFlight && this.#failure === undefined) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#wake = resolve;
+      await promise;
+    }
+    this.#throwIfBroken();
+    this.#current = this.#free.pop() ?? this.#allocate();
+    this.#view = Buffer.from(this.#current.source);
+  }
+
+  /** Never rejects: a failure is kept and thrown at the next call. */
+  async #store(
+    before: Promise<void>,
+    compressed: Promise<number>,
+    buffers: FrameBuffers,
+    contentBytes: number,
+  ): Promise<void> {
+    const [frame] = await Promise.allSettled([compressed, before]);
+    try {
+      this.#throwIfBroken();
+      if (frame.status === 'rejected') throw frame.reason;
+      await this.#options.sink(Buffer.from(buffers.target, 0, frame.value));
+      this.#sizes.push({ storedBytes: frame.value, contentBytes });
+      this.#free.push(buffers);
+    } catch (error) {
+      this.#failure ??= { error };
+    } finally {
+      this.#inFlight -= 1;
+      this.#wake?.();
+    }
+  }
+
+  #throwIfBroken(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
+    this.#options.signal.throwIfAborted();
+  }
+
+  #allocate(): FrameBuffers {
+    const { frameBytes } = this.#options;
+    return { source: new SharedArrayBuffer(frameBytes), target: new SharedArrayBuffer(zstd.compressBound(frameBytes)) };
+  }
+}

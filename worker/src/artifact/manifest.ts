@@ -1,0 +1,56 @@
+import { idSchema } from '@xvault/shared/ids.ts';
+import { snapshotResult } from '@xvault/shared/snapshots.ts';
+import { z } from 'zod';
+
+const count = z.int().min(0);
+const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+const storedFile = z.strictObject({ name: z.string(), size_bytes: count, sha256: sha256Hex });
+
+export const manifestFormat = 'xvault-snapshot';
+export const manifestVersion = 1;
+
+/** manifest.json: what is in a snapshot, without any file's name. */
+export const manifestSchema = z.strictObject({
+  format: z.literal(manifestFormat),
+  format_version: z.literal(manifestVersion),
+  snapshot_id: idSchema,
+  tenant_id: idSchema,
+  source_id: idSchema,
+  job_id: idSchema,
+  run_id: idSchema,
+  started_at: z.iso.datetime(),
+  finished_at: z.iso.datetime(),
+  /** age( zstd frames( tar ) ) */
+  artifact: storedFile,
+  /** age( zstd frames( JSON lines ) ) */
+  index: storedFile,
+  /** Of tar in one zstd frame of the artifact. */
+  frame_bytes: count.min(1),
+  tar_bytes: count,
+  entry_count: count,
+  file_count: count,
+  source_bytes: count,
+  /** Items that were skipped, or stored while they changed. */
+  warning_count: count,
+  encryption: z.strictObject({ algorithm: z.literal('age'), recipients: z.array(z.string()).min(1) }),
+  engine: z.strictObject({ name: z.literal('archive'), version: z.string() }),
+  versions: z.record(z.string(), z.string()),
+});
+export type Manifest = z.infer<typeof manifestSchema>;
+
+/** meta.json: whose snapshot this is and where it came from, enough to rebuild the Hub's row from the disk alone. */
+export const metaSchema = z.strictObject({
+  format: z.literal('xvault-snapshot-meta'),
+  format_version: z.literal(1),
+  tenant_id: idSchema,
+  source_id: idSchema,
+  job_id: idSchema,
+  run_id: idSchema,
+  attempt: z.int().min(1),
+  epoch: z.int().min(1),
+  worker_id: idSchema,
+  destination_id: idSchema,
+  created_at: z.iso.datetime(),
+  result: snapshotResult.omit({ locator: true }),
+});
+export type SnapshotMeta = z.infer<typeof metaSchema>;

@@ -1,0 +1,105 @@
+import type { ErrorCode } from '@xvault/shared/errors.ts';
+import type { EntryType } from '../artifact/entry.ts';
+
+export type ItemCode = Extract<ErrorCode, `ITEM_${string}`>;
+
+/** One thing found below the source's root. Paths and names are raw bytes, as the source has them. */
+export interface SourceEntry {
+  /** Relative to the root, parts joined by `/`, no leading slash, no `.` or `..` part. The root itself is `.`. */
+  readonly path: Buffer;
+  readonly type: Exclude<EntryType, 'hardlink'>;
+  /** Of a regular file, as listed; 0 for others. */
+  readonly sizeBytes: number;
+  /** Permission bits with setuid, setgid, sticky: 0 to 0o7777. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mtimeNs: bigint;
+  /** Of a symlink: its target, unchanged. */
+  readonly linkTarget?: Buffer;
+  /** Equal for all names of one file with more than one link; absent where the source cannot tell or has one name. */
+  readonly hardLinkKey?: string;
+}
+
+/** Something that cannot be backed up; the run goes on and ends with a warning. */
+export interface SkippedItem {
+  readonly path: Buffer;
+  readonly skipped: ItemCode;
+  /** For operators. */
+  readonly detail: string;
+}
+
+/** What reading one small file gave: all of it, or why not. */
+export type ReadResult =
+  | {
+      readonly ok: true;
+      /** The metadata at the time of reading (`fstat`); `sizeBytes` equals `data.length`. */
+      readonly entry: SourceEntry;
+      readonly data: Buffer;
+      /** SHA-256 of `data`, where the connector computed it off the main thread. */
+      readonly sha256?: Buffer;
+      /** The file changed between the beginning and the end of reading. */
+      readonly changed: boolean;
+    }
+  | { readonly ok: false; readonly skipped: SkippedItem };
+
+/** A large file being read in order. */
+export interface FileStream {
+  /** The metadata when it was opened; `sizeBytes` is what the reader must deliver or explain. */
+  readonly entry: SourceEntry;
+  /**
+   * The bytes in order, never more than `entry.sizeBytes`. Ends early when the file shrank. Each chunk belongs to the
+   * consumer until it asks for the next one. Throws XVaultError SOURCE_LOST or SOURCE_READ_FAILED when reading breaks.
+   */
+  readonly chunks: AsyncIterable<Buffer>;
+  /** After `chunks` ended: whether size or mtime are no longer what they were. */
+  changed(): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+export interface Measure {
+  readonly fileCount: number;
+  readonly totalBytes: number;
+}
+
+export interface ListOptions {
+  readonly oneFileSystem: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** A live connection to a source. Not to be used by two backups at once. */
+export interface SourceSession {
+  /** Files up to this size are read by {@link readMany}; larger ones by {@link open}. */
+  readonly smallFileBytes: number;
+  /** How many {@link readMany} batches the consumer should keep in flight. */
+  readonly batchesInFlight: number;
+  /** All entries, parents before children, each directory's names in byte order; the root `.` first. */
+  list(options: ListOptions): AsyncIterable<SourceEntry | SkippedItem>;
+  /** Whole small files, results in the order of `entries`. Throws only when the connection as a whole is gone. */
+  readMany(entries: readonly SourceEntry[], signal: AbortSignal): Promise<ReadResult[]>;
+  /** Opens one large file. Resolves to a SkippedItem when this one file cannot be read. */
+  open(entry: SourceEntry, signal: AbortSignal): Promise<FileStream | SkippedItem>;
+  /** Counts what {@link list} will find, for the percentage; may run beside it. */
+  measure(options: ListOptions): Promise<Measure>;
+  close(): Promise<void>;
+}
+
+export interface SourceProbe {
+  /** `SHA256:…` of the server's key, for SSH. */
+  readonly hostKey: string | null;
+  /** What the server calls itself, where it says so. */
+  readonly server: string | null;
+  /** Up to 100 names in the root. */
+  readonly entryNames: string[];
+  readonly latencyMs: number;
+}
+
+/** One kind of source. Errors are XVaultError with the SOURCE_… and SSH_… codes. */
+export interface Connector<Config, Secret> {
+  connect(config: Config, secret: Secret, signal: AbortSignal): Promise<SourceSession>;
+  probe(config: Config, secret: Secret, signal: AbortSignal): Promise<SourceProbe>;
+}
+
+export function isSkipped<T extends object>(item: T | SkippedItem): item is SkippedItem {
+  return 'skipped' in item;
+}

@@ -1,0 +1,152 @@
+import type { ArtifactWriter } from '../../artifact/artifact-writer.ts';
+import {
+  type FileStream,
+  type ItemCode,
+  isSkipped,
+  type ReadResult,
+  type SkippedItem,
+  type SourceEntry,
+  type SourceSession,
+} from '../../connectors/connector.ts';
+import type { BackupProgress } from './backup-progress.ts';
+import type { SourceItem } from './backup-source.ts';
+
+export interface BackupCopyOptions {
+  readonly session: SourceSession;
+  readonly writer: ArtifactWriter;
+  readonly progress: BackupProgress;
+  readonly onWarning: (item: SkippedItem) => void;
+  readonly signal: AbortSignal;
+}
+
+/** Writes what was found to the artifact, item by item. */
+export class BackupCopy {
+  readonly #options: BackupCopyOptions;
+  /** Path of the entry that holds the content, by the file's hard link key. */
+  readonly #firstNames = new Map<string, Buffer>();
+  #warningCount = 0;
+
+  constructor(options: BackupCopyOptions) {
+    this.#options = options;
+  }
+
+  get warningCount(): number {
+    return this.#warningCount;
+  }
+
+  async add(items: readonly SourceItem[]): Promise<void> {
+    const { progress } = this.#options;
+    for (const item of items) {
+      if (item.kind === 'skipped') this.#warn(item.skipped);
+      else if (item.kind === 'small') await this.#addRead(item.entry, item.result);
+      else await this.#addEntry(item.entry);
+    }
+    progress.report();
+  }
+
+  async #addEntry(entry: SourceEntry): Promise<void> {
+    const { writer } = this.#options;
+    switch (entry.type) {
+      case 'directory':
+        return writer.addDirectory(entry);
+      case 'symlink':
+        return this.#addSymlink(entry);
+      case 'file':
+        return this.#addFile(entry);
+    }
+  }
+
+  async #addSymlink(entry: SourceEntry): Promise<void> {
+    if (entry.linkTarget === undefined) {
+      this.#warn({ path: entry.path, skipped: 'ITEM_UNREADABLE', detail: 'the source gave no link target' });
+      return;
+    }
+    await this.#options.writer.addSymlink(entry, entry.linkTarget);
+  }
+
+  async #addFile(entry: SourceEntry): Promise<void> {
+    const { session, writer, progress, signal } = this.#options;
+    const firstName = entry.hardLinkKey === undefined ? undefined : this.#firstNames.get(entry.hardLinkKey);
+    if (firstName !== undefined) {
+      await writer.addHardlink(entry, firstName);
+      progress.fileDone(entry);
+      return;
+    }
+    if (entry.sizeBytes > session.smallFileBytes) return this.#addLarge(entry);
+    // A later name of a file whose first name could not be read.
+    const [result] = await session.readMany([entry], signal);
+    if (result === undefined) throw new Error('a source returned too few results');
+    await this.#addRead(entry, result);
+  }
+
+  async #addRead(entry: SourceEntry, result: ReadResult): Promise<void> {
+    const { writer, progress } = this.#options;
+    progress.fileBegins(entry);
+    if (!result.ok) {
+      this.#warn(result.skipped);
+      progress.fileDone(entry);
+      return;
+    }
+    await writer.addFile(result.entry, result.data, result.sha256);
+    this.#rememberName(entry);
+    if (result.changed) this.#warnChanged(entry, 'size or time changed while it was read');
+    progress.bytes(result.data.length);
+    progress.fileDone(entry);
+  }
+
+  async #addLarge(entry: SourceEntry): Promise<void> {
+    const { session, progress, signal } = this.#options;
+    progress.fileBegins(entry);
+    progress.report();
+    const stream = await session.open(entry, signal);
+    if (isSkipped(stream)) {
+      this.#warn(stream);
+      progress.fileDone(entry);
+      return;
+    }
+    try {
+      await this.#copyStream(entry, stream);
+    } finally {
+      await stream.close();
+    }
+    this.#rememberName(entry);
+    progress.fileDone(entry);
+  }
+
+  async #copyStream(entry: SourceEntry, stream: FileStream): Promise<void> {
+    const { writer, progress, signal } = this.#options;
+    let left = stream.entry.sizeBytes;
+    let cut = false;
+    await writer.beginFile(stream.entry);
+    for await (const chunk of stream.chunks) {
+      signal.throwIfAborted();
+      // The header has announced the size: what a file grew by is left out.
+      const piece = chunk.length > left ? chunk.subarray(0, left) : chunk;
+      cut ||= piece.length < chunk.length;
+      left -= piece.length;
+      await writer.write(piece);
+      progress.bytes(piece.length);
+      progress.report();
+      if (cut) break;
+    }
+    signal.throwIfAborted();
+    const paddingBytes = await writer.endFile();
+    const changed = await stream.changed();
+    if (paddingBytes > 0) this.#warnChanged(entry, `it shrank: ${paddingBytes} bytes of zeros stand for the rest`);
+    else if (cut || changed) this.#warnChanged(entry, 'size or time changed while it was read');
+  }
+
+  #rememberName(entry: SourceEntry): void {
+    if (entry.hardLinkKey !== undefined) this.#firstNames.set(entry.hardLinkKey, entry.path);
+  }
+
+  #warnChanged(entry: SourceEntry, detail: string): void {
+    const code: ItemCode = 'ITEM_CHANGED';
+    this.#warn({ path: entry.path, skipped: code, detail });
+  }
+
+  #warn(item: SkippedItem): void {
+    this.#warningCount += 1;
+    this.#options.onWarning(item);
+  }
+}

@@ -1,0 +1,99 @@
+import type { FileEntry } from '@xvault/shared/run-kinds.ts';
+import { fileEntry } from '@xvault/shared/run-kinds.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ArtifactReader } from '../../artifact/artifact-reader.ts';
+import { formatMtime, listFiles } from './files.ts';
+import { makeSnapshot, type TestFolder, testFolder } from './restore-test-kit.ts';
+
+let folder: TestFolder;
+let reader: ArtifactReader;
+beforeAll(async () => {
+  folder = await testFolder();
+  const snapshot = await makeSnapshot(folder.path, [
+    { path: '.', type: 'directory' },
+    { path: 'a', type: 'directory', mode: 0o1777, mtimeNs: -1n },
+    { path: 'b.txt', type: 'file', data: 'hello', mode: 0o4755, uid: 5, gid: 6 },
+    { path: 'a/c', type: 'directory' },
+    { path: 'a/c/deep', type: 'file', data: 'x', announcedBytes: 100 },
+    { path: 'a/link', type: 'symlink', target: '/etc' },
+    { path: 'ab', type: 'hardlink', target: 'b.txt' },
+    { path: Buffer.from('z\xff', 'latin1'), type: 'file' },
+  ]);
+  reader = await snapshot.open();
+});
+afterAll(async () => {
+  await reader.close();
+  await folder.remove();
+});
+
+async function list(path: string, recursive = false, offset = 0, limit = 1000) {
+  return await listFiles({ reader, path, recursive, offset, limit, signal: new AbortController().signal });
+}
+
+function paths(page: { entries: FileEntry[] }): string[] {
+  return page.entries.map((entry) => entry.path);
+}
+
+describe('listing files', () => {
+  it('shows the direct children', async () => {
+    expect(paths(await list(''))).toEqual(['a', 'b.txt', 'ab', 'z\\xff']);
+    expect(paths(await list('a'))).toEqual(['a/c', 'a/link']);
+    expect(paths(await list('a/'))).toEqual(['a/c', 'a/link']);
+    expect(paths(await list('a/c/deep'))).toEqual(['a/c/deep']);
+    expect(paths(await list('z\\xff'))).toEqual(['z\\xff']);
+  });
+
+  it('shows all below', async () => {
+    expect(paths(await list('', true))).toEqual(['a', 'b.txt', 'a/c', 'a/c/deep', 'a/link', 'ab', 'z\\xff']);
+    expect(paths(await list('a', true))).toEqual(['a/c', 'a/c/deep', 'a/link']);
+  });
+
+  it('goes on page by page, to the very end', async () => {
+    for (const limit of [1, 2, 3, 4]) {
+      const found: string[] = [];
+      let offset: number | null = 0;
+      while (offset !== null) {
+        const page = await list('', false, offset, limit);
+        expect(page.entries.length).toBeLessThanOrEqual(limit);
+        found.push(...paths(page));
+        offset = page.nextOffset;
+      }
+      expect(found).toEqual(['a', 'b.txt', 'ab', 'z\\xff']);
+    }
+    expect((await list('', false, 0, 4)).nextOffset).toBeNull();
+  });
+
+  it('is in the form of the API', async () => {
+    const { entries } = await list('', true);
+    for (const entry of entries) expect(fileEntry.parse(entry)).toEqual(entry);
+    const byPath = new Map(entries.map((entry) => [entry.path, entry]));
+    expect(byPath.get('b.txt')).toEqual({
+      path: 'b.txt',
+      type: 'file',
+      size_bytes: 5,
+      mode: '4755',
+      uid: 5,
+      gid: 6,
+      mtime: '2023-11-14T22:13:20.123456789Z',
+      link_target: null,
+      sha256: '2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824',
+    });
+    expect(byPath.get('a')).toMatchObject({ type: 'directory', mode: '1777', mtime: '1969-12-31T23:59:59.999999999Z' });
+    expect(byPath.get('a/c/deep')).toMatchObject({ size_bytes: 1 });
+    expect(byPath.get('a/link')).toMatchObject({ type: 'symlink', link_target: '/etc', sha256: null });
+    expect(byPath.get('ab')).toMatchObject({ type: 'hardlink', link_target: 'b.txt' });
+  });
+
+  it('says NOT_FOUND for what the snapshot does not have', async () => {
+    for (const path of ['nothing', 'a/nothing', '\\', 'b', 'b.txt/x']) {
+      await expect(list(path)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    }
+  });
+});
+
+it('writes times of any year', () => {
+  expect(formatMtime(0n)).toBe('1970-01-01T00:00:00.000000000Z');
+  expect(formatMtime(-1_000_000_001n)).toBe('1969-12-31T23:59:58.999999999Z');
+  expect(formatMtime(2n ** 63n * 1000n)).toMatch(/^9999-12-31T23:59:59\./);
+  expect(formatMtime(-(2n ** 63n) * 1000n)).toMatch(/^0000-01-01T00:00:00\./);
+});

@@ -1,0 +1,76 @@
+import type { ArtifactReader } from '../../artifact/artifact-reader.ts';
+import type { IndexEntry } from '../../artifact/entry.ts';
+import type { TarMember } from '../../artifact/tar.ts';
+import { parentKeys, pathKey } from './paths.ts';
+import { corrupt, type RestorePlan, restoredMode, trueSizeBytes } from './restore-plan.ts';
+
+/** Where a file's content is in the artifact's tar stream. */
+export interface StoredContent {
+  readonly dataOffset: number;
+  readonly storedBytes: number;
+  /** How much of it is restored; the rest is padding. */
+  readonly trueBytes: number;
+  readonly sha256: string;
+}
+
+/** One thing to write: its header is made anew from the index, never copied from the artifact. */
+export interface RestoreEntry {
+  readonly member: TarMember;
+  readonly content: StoredContent | null;
+}
+
+/** The chosen entries in the order of the index. Throws ARTIFACT_CORRUPT for an entry that would lie below a link. */
+export async function* restoreEntries(
+  reader: ArtifactReader,
+  plan: RestorePlan,
+  signal: AbortSignal,
+): AsyncGenerator<RestoreEntry> {
+  /** First name that is not chosen → the chosen name that stands in for it. */
+  const standIns = new Map<string, Buffer>();
+  for await (const entry of reader.entries(signal)) {
+    const key = pathKey(entry.path);
+    if (plan.selection.choose(key) === 'no') continue;
+    demandNotBelowLink(plan, entry, key);
+    if (entry.type !== 'hardlink' && entry.type !== 'symlink' && plan.notDirectories.has(key)) {
+      throw corrupt('listed twice', entry);
+    }
+    if (entry.type !== 'hardlink' || entry.linkTarget === null) {
+      yield toRestoreEntry(entry, plan);
+      continue;
+    }
+    const targetKey = pathKey(entry.linkTarget);
+    demandNotBelowLink(plan, entry, targetKey);
+    const first = plan.firstNames.get(targetKey);
+    const standIn = standIns.get(targetKey);
+    if (first !== undefined && standIn === undefined) {
+      standIns.set(targetKey, entry.path);
+      yield toRestoreEntry({ ...first, path: entry.path }, plan);
+    } else {
+      yield toRestoreEntry({ ...entry, linkTarget: standIn ?? entry.linkTarget }, plan);
+    }
+  }
+}
+
+function toRestoreEntry(entry: IndexEntry, plan: RestorePlan): RestoreEntry {
+  const isFile = entry.type === 'file';
+  const trueBytes = isFile ? trueSizeBytes(entry) : 0;
+  const member: TarMember = {
+    path: entry.path,
+    type: entry.type,
+    sizeBytes: trueBytes,
+    mode: restoredMode(entry, plan.allowSetuid),
+    uid: entry.uid,
+    gid: entry.gid,
+    mtimeNs: entry.mtimeNs,
+    linkTarget: entry.linkTarget,
+  };
+  if (!isFile) return { member, content: null };
+  if (trueBytes < 0 || entry.sha256 === null) throw corrupt('no true length or no checksum', entry);
+  const { dataOffset, sizeBytes: storedBytes, sha256 } = entry;
+  return { member, content: { dataOffset, storedBytes, trueBytes, sha256 } };
+}
+
+function demandNotBelowLink(plan: RestorePlan, entry: IndexEntry, key: string): void {
+  if (plan.notDirectories.size === 0) return;
+  for (const parent of parentKeys(key)) if (plan.notDirectories.has(parent)) throw corrupt('lies below a link', entry);
+}

@@ -1,0 +1,98 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { SnapshotRef } from '@xvault/shared/snapshots.ts';
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createLocalFsStorage, localPathOf } from '../storage/local-fs.ts';
+import { type SnapshotStorage, snapshotFiles } from '../storage/storage.ts';
+import type { RunContext } from './handler.ts';
+import { handleRetention } from './retention.ts';
+
+const place = { tenantId: 'tenant', sourceId: 'source', snapshotId: 'snapshot' };
+let root: string;
+let storage: SnapshotStorage;
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'xvault-retention-'));
+  storage = createLocalFsStorage(root);
+  for (const snapshotId of ['snapshot', 'other']) {
+    const pending = await storage.create({ ...place, snapshotId }, 1);
+    for (const name of Object.values(snapshotFiles)) {
+      const file = await pending.createFile(name);
+      await file.write(Buffer.from(name));
+      await file.close();
+    }
+    await pending.commit();
+  }
+});
+afterEach(() => rm(root, { recursive: true }));
+
+function context(more: Partial<SnapshotRef> = {}, signal = new AbortController().signal) {
+  const snapshot: SnapshotRef = {
+    snapshot_id: place.snapshotId,
+    source_id: place.sourceId,
+    locator: { storage_backend: 'local_fs', worker_id: 'w1', local_path: localPathOf(place) },
+    artifact_bytes: 1,
+    artifact_sha256: 'a'.repeat(64),
+    index_bytes: 1,
+    index_sha256: 'b'.repeat(64),
+    ...more,
+  };
+  const spec = { kind: 'retention', snapshot } as const;
+  const start = {
+    run_id: 'run',
+    tenant_id: place.tenantId,
+    kind: 'retention',
+    attempt: 1,
+    epoch: 1,
+    lease_token: 'token',
+    lease_ms: 90_000,
+    spec,
+    snapshot_id: null,
+    source_secret_sealed: null,
+    tenant_identity_sealed: null,
+  } as const;
+  const nothing = () => undefined;
+  const logger = pino({ level: 'silent' });
+  return {
+    start,
+    spec,
+    signal,
+    logger,
+    emit: nothing,
+    progress: nothing,
+    countWarning: nothing,
+  } as RunContext<'retention'>;
+}
+
+async function stored(): Promise<string[]> {
+  const found: string[] = [];
+  for await (const item of storage.list()) found.push(item.place.snapshotId);
+  return found.sort();
+}
+
+test('removes the snapshot and no other; bytes that are gone already are no error', async () => {
+  const deps = { storage, workerId: 'w1' };
+  expect(await handleRetention(context(), deps)).toEqual({ kind: 'retention' });
+  expect(await stored()).toEqual(['other']);
+  expect(await handleRetention(context(), deps)).toEqual({ kind: 'retention' });
+  expect(await stored()).toEqual(['other']);
+});
+
+test('removes nothing that is another worker’s, another tenant’s or of another id', async () => {
+  const missing = { code: 'ARTIFACT_MISSING' };
+  await expect(handleRetention(context(), { storage, workerId: 'w2' })).rejects.toMatchObject(missing);
+  const deps = { storage, workerId: 'w1' };
+  await expect(handleRetention(context({ snapshot_id: 'other' }), deps)).rejects.toMatchObject(missing);
+  const local_path = localPathOf({ ...place, tenantId: 'stranger' });
+  const locator = { storage_backend: 'local_fs', worker_id: 'w1', local_path } as const;
+  await expect(handleRetention(context({ locator }), deps)).rejects.toMatchObject(missing);
+  expect(await stored()).toEqual(['other', 'snapshot']);
+});
+
+test('removes nothing once the run is stopped', async () => {
+  const stopped = context({}, AbortSignal.abort(new Error('stopped')));
+  await expect(handleRetention(stopped, { storage, workerId: 'w1' })).rejects.toThrow('stopped');
+  expect(await stored()).toEqual(['other', 'snapshot']);
+});

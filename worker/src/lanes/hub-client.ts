@@ -1,0 +1,120 @@
+import {
+  claimResponse,
+  enrolResponse,
+  type FinishRequest,
+  finishResponse,
+  type HeartbeatRequest,
+  heartbeatResponse,
+  type RegisterRequest,
+  registerResponse,
+  type StartRequest,
+  startResponse,
+  storageLiveResponse,
+} from '@xvault/shared/internal-api.ts';
+import { z } from 'zod';
+
+/** The Hub answered and said no: asking again will not help. */
+export class HubRefused extends Error {
+  override readonly name = 'HubRefused';
+  readonly status: number;
+  readonly code: string;
+  constructor(status: number, code: string, what: string) {
+    super(`the Hub refused ${what}: ${status} ${code}`);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+/** No usable answer: asking again may help. */
+export class HubUnreachable extends Error {
+  override readonly name = 'HubUnreachable';
+}
+
+const problem = z.object({ code: z.string() });
+const requestTimeoutMs = 20_000;
+
+/** The worker's side of the Hub's internal API. Each call is one try; throws HubRefused or HubUnreachable. */
+export class HubClient {
+  readonly #base: string;
+  #token = '';
+
+  constructor(hubUrl: string) {
+    this.#base = `${hubUrl.replace(/\/+$/, '')}/internal/v1`;
+  }
+
+  useToken(token: string): void {
+    this.#token = token;
+  }
+
+  async enrol(enrolmentToken: string, workerId: string, name: string): Promise<string> {
+    const body = { worker_id: workerId, name };
+    return (await this.#post('/workers/enrol', body, enrolResponse, { token: enrolmentToken })).worker_token;
+  }
+
+  register(body: RegisterRequest): Promise<z.infer<typeof registerResponse>> {
+    return this.#post('/workers/register', body, registerResponse);
+  }
+
+  start(runId: string, body: StartRequest): Promise<z.infer<typeof startResponse>> {
+    return this.#post(`/runs/${runId}/start`, body, startResponse);
+  }
+
+  heartbeat(body: HeartbeatRequest): Promise<z.infer<typeof heartbeatResponse>> {
+    return this.#post('/heartbeat', body, heartbeatResponse, { timeoutMs: 10_000 });
+  }
+
+  finish(runId: string, body: FinishRequest): Promise<z.infer<typeof finishResponse>> {
+    return this.#post(`/runs/${runId}/finish`, body, finishResponse);
+  }
+
+  storageLive(
+    workerId: string,
+    items: { snapshot_id: string; epoch: number | null }[],
+  ): Promise<z.infer<typeof storageLiveResponse>> {
+    return this.#post('/storage/live', { worker_id: workerId, items }, storageLiveResponse);
+  }
+
+  claimExport(exportId: string, workerId: string, linkToken: string): Promise<z.infer<typeof claimResponse>> {
+    return this.#post(`/exports/${exportId}/claim`, { worker_id: workerId, link_token: linkToken }, claimResponse);
+  }
+
+  async #post<T>(
+    path: string,
+    body: unknown,
+    schema: z.ZodType<T>,
+    options: { token?: string; timeoutMs?: number } = {},
+  ): Promise<T> {
+    let response: Response;
+    let text: string;
+    try {
+      response = await fetch(this.#base + path, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization: `Bearer ${options.token ?? this.#token}` },
+        body: JSON.stringify(body),
+        redirect: 'error',
+        signal: AbortSignal.timeout(options.timeoutMs ?? requestTimeoutMs),
+      });
+      text = await response.text();
+    } catch (cause) {
+      throw new HubUnreachable(`no answer from the Hub to ${path}`, { cause });
+    }
+    if (response.status >= 500 || response.status === 429) {
+      throw new HubUnreachable(`the Hub answered ${response.status} to ${path}`);
+    }
+    const json = parseJson(text, path);
+    if (!response.ok) {
+      throw new HubRefused(response.status, problem.safeParse(json).data?.code ?? 'UNKNOWN', path);
+    }
+    const parsed = schema.safeParse(json);
+    if (!parsed.success) throw new HubUnreachable(`the Hub's answer to ${path} was not understood`);
+    return parsed.data;
+  }
+}
+
+function parseJson(text: string, path: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new HubUnreachable(`the Hub's answer to ${path} is not JSON`, { cause });
+  }
+}

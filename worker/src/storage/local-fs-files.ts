@@ -1,0 +1,98 @@
+import type { FileHandle } from 'node:fs/promises';
+import { XVaultError } from '@xvault/shared/errors.ts';
+import { storageError } from './local-fs-sync.ts';
+import type { FileReader, FileWriter } from './storage.ts';
+
+/** Writes one file in order; closing makes it durable. */
+export class LocalFileWriter implements FileWriter {
+  readonly path: string;
+  readonly #handle: FileHandle;
+  #state: 'open' | 'failed' | 'durable' | 'discarded' = 'open';
+
+  constructor(handle: FileHandle, path: string) {
+    this.#handle = handle;
+    this.path = path;
+  }
+
+  /** True once every byte written is known to be on the disk. */
+  get durable(): boolean {
+    return this.#state === 'durable';
+  }
+
+  async write(data: Buffer): Promise<void> {
+    if (this.#state !== 'open') throw new XVaultError('STORAGE_FAILED', { detail: `${this.path} is ${this.#state}` });
+    try {
+      // The kernel may take less than it was given (a signal, a disk almost full).
+      for (let done = 0; done < data.length; ) {
+        done += (await this.#handle.write(data, done, data.length - done)).bytesWritten;
+      }
+    } catch (cause) {
+      this.#state = 'failed';
+      throw storageError(cause, `cannot write ${this.path}`);
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#state !== 'open') throw new XVaultError('STORAGE_FAILED', { detail: `${this.path} is ${this.#state}` });
+    try {
+      await this.#handle.sync();
+      await this.#handle.close();
+      this.#state = 'durable';
+    } catch (cause) {
+      this.#state = 'failed';
+      throw storageError(cause, `cannot flush ${this.path}`);
+    }
+  }
+
+  /** Lets go of the file, whatever state it is in. */
+  async discard(): Promise<void> {
+    if (this.#state === 'durable' || this.#state === 'discarded') return;
+    this.#state = 'discarded';
+    await this.#handle.close();
+  }
+}
+
+export class LocalFileReader implements FileReader {
+  readonly sizeBytes: number;
+  readonly #handle: FileHandle;
+  readonly #path: string;
+  #closed = false;
+
+  constructor(handle: FileHandle, sizeBytes: number, path: string) {
+    this.#handle = handle;
+    this.sizeBytes = sizeBytes;
+    this.#path = path;
+  }
+
+  async read(offset: number, length: number): Promise<Buffer> {
+    // Checked before memory is taken: a damaged length must not allocate gigabytes.
+    if (offset < 0 || length < 0 || offset + length > this.sizeBytes) throw this.#truncated(offset, length);
+    const data = Buffer.allocUnsafe(length);
+    let done = 0;
+    while (done < length) {
+      const bytesRead = await this.#readSome(data, done, offset + done);
+      if (bytesRead === 0) throw this.#truncated(offset, length);
+      done += bytesRead;
+    }
+    return data;
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#handle.close();
+  }
+
+  async #readSome(data: Buffer, at: number, position: number): Promise<number> {
+    try {
+      return (await this.#handle.read(data, at, data.length - at, position)).bytesRead;
+    } catch (cause) {
+      throw storageError(cause, `cannot read ${this.#path}`);
+    }
+  }
+
+  #truncated(offset: number, length: number): XVaultError {
+    const detail = `${this.#path} has ${this.sizeBytes} bytes, wanted ${length} from ${offset}`;
+    return new XVaultError('ARTIFACT_TRUNCATED', { detail });
+  }
+}

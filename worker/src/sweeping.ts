@@ -1,0 +1,69 @@
+import type { Logger } from '@xvault/shared/logging.ts';
+import type { ExportShelf } from './downloads/export-shelf.ts';
+import { type SweeperDeps, sweepStorage } from './storage/sweeper.ts';
+
+export interface SweepingDeps extends SweeperDeps {
+  readonly shelf: ExportShelf;
+  readonly intervalMs: number;
+  readonly logger: Logger;
+}
+
+/** After an attempt left litter, the Hub needs a moment to write that attempt off. */
+const soonMs = 3_000;
+
+/** Sweeps storage and exports at start, at intervals, and soon after something may have left litter; one sweep at a time. */
+export class Sweeping {
+  readonly #deps: SweepingDeps;
+  #timer: NodeJS.Timeout | null = null;
+  #dueAtMs = Number.POSITIVE_INFINITY;
+  #running: Promise<void> | null = null;
+  #stopped = false;
+
+  constructor(deps: SweepingDeps) {
+    this.#deps = deps;
+  }
+
+  start(): void {
+    this.#schedule(0);
+  }
+
+  soon(): void {
+    this.#schedule(soonMs);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    if (this.#timer) clearTimeout(this.#timer);
+    await this.#running;
+  }
+
+  #schedule(delayMs: number): void {
+    const dueAtMs = performance.now() + delayMs;
+    if (this.#stopped || dueAtMs >= this.#dueAtMs) return;
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#dueAtMs = dueAtMs;
+    this.#timer = setTimeout(() => this.#fire(), delayMs);
+  }
+
+  #fire(): void {
+    this.#dueAtMs = Number.POSITIVE_INFINITY;
+    if (this.#running) {
+      this.#schedule(soonMs);
+      return;
+    }
+    this.#running = this.#sweep().finally(() => {
+      this.#running = null;
+      this.#schedule(this.#deps.intervalMs);
+    });
+  }
+
+  async #sweep(): Promise<void> {
+    try {
+      const parts = await sweepStorage(this.#deps);
+      const exports = await this.#deps.shelf.sweep(Date.now());
+      if (parts + exports > 0) this.#deps.logger.info({ parts, exports }, 'sweep removed leftovers');
+    } catch (error) {
+      this.#deps.logger.warn({ err: error }, 'sweep not finished; it will be tried again');
+    }
+  }
+}
