@@ -1,0 +1,57 @@
+import { type Insertable, type Kysely, type Selectable, sql, type Transaction } from 'kysely';
+import type { Database, DestinationsTable } from '../db/schema.ts';
+import type { PageRequest } from '../http/pagination.ts';
+
+type Db = Kysely<Database>;
+export type DestinationRow = Selectable<DestinationsTable>;
+
+export function insertDestination(db: Db, values: Insertable<DestinationsTable>) {
+  return db.insertInto('destinations').values(values).returningAll().executeTakeFirstOrThrow();
+}
+
+function active(db: Db, tenantId: string) {
+  return db.selectFrom('destinations').selectAll().where('tenant_id', '=', tenantId).where('status', '=', 'active');
+}
+
+export function findDestination(db: Db, tenantId: string, destinationId: string) {
+  return active(db, tenantId).where('id', '=', destinationId).executeTakeFirst();
+}
+
+/** Keeps the destination from being deleted until the transaction ends. */
+export function findDestinationShared(trx: Transaction<Database>, tenantId: string, destinationId: string) {
+  return active(trx, tenantId).where('id', '=', destinationId).forShare().executeTakeFirst();
+}
+
+export function findDestinationForUpdate(trx: Transaction<Database>, tenantId: string, destinationId: string) {
+  return active(trx, tenantId).where('id', '=', destinationId).forUpdate().executeTakeFirst();
+}
+
+export function listDestinations(db: Db, tenantId: string, { limit, beforeId }: PageRequest) {
+  return active(db, tenantId)
+    .$if(beforeId !== undefined, (query) => query.where('id', '<', beforeId ?? ''))
+    .orderBy('id', 'desc')
+    .limit(limit)
+    .execute();
+}
+
+export function markDestinationDeleted(db: Db, tenantId: string, destinationId: string) {
+  return db
+    .updateTable('destinations')
+    .set({ status: 'deleted', secret_sealed: null, updated_at: sql<Date>`now()` })
+    .where('tenant_id', '=', tenantId)
+    .where('id', '=', destinationId)
+    .execute();
+}
+
+/** Whether a job that is not deleted writes to it. */
+export async function isDestinationInUse(db: Db, tenantId: string, destinationId: string): Promise<boolean> {
+  const job = await db
+    .selectFrom('jobs')
+    .select('id')
+    .where('tenant_id', '=', tenantId)
+    .where('destination_id', '=', destinationId)
+    .where('status', '!=', 'deleted')
+    .limit(1)
+    .executeTakeFirst();
+  return job !== undefined;
+}

@@ -1,0 +1,58 @@
+import { idSchema } from '@xvault/shared/ids.ts';
+import { archiveOptions } from '@xvault/shared/run-kinds.ts';
+import { z } from 'zod';
+import { pageOf } from '../http/pagination.ts';
+import { schedule, scheduleInput } from '../scheduling/schedule.schema.ts';
+
+const name = z.string().trim().min(1).max(255);
+const validationMode = z.enum(['none', 'post_run']);
+/** Bigger goes first among the tenant's own runs. */
+const priority = z.int().min(-100).max(100);
+/** Tries at a run, the first included. */
+const maxAttempts = z.int().min(1).max(10);
+
+export const createJobBody = z.strictObject({
+  name,
+  source_id: idSchema,
+  destination_id: idSchema,
+  engine: z.literal('archive').default('archive'),
+  options: archiveOptions.prefault({}),
+  schedule: scheduleInput.default({ type: 'manual' }),
+  validation_mode: validationMode.default('none'),
+  priority: priority.default(0),
+  max_attempts: maxAttempts.default(3),
+});
+export type CreateJob = z.infer<typeof createJobBody>;
+
+/** `options` and `schedule` replace the former ones whole. */
+export const patchJobBody = z
+  .strictObject({
+    name,
+    options: archiveOptions,
+    schedule: scheduleInput,
+    status: z.enum(['active', 'paused']),
+    validation_mode: validationMode,
+    priority,
+    max_attempts: maxAttempts,
+  })
+  .partial();
+export type PatchJob = z.infer<typeof patchJobBody>;
+
+export const jobView = z.strictObject({
+  id: idSchema,
+  name: z.string(),
+  source_id: idSchema,
+  destination_id: idSchema,
+  engine: z.string(),
+  options: z.record(z.string(), z.unknown()),
+  schedule,
+  /** Null while paused, and for a manual schedule. */
+  next_run_at: z.iso.datetime().nullable(),
+  status: z.enum(['active', 'paused']),
+  validation_mode: validationMode,
+  priority: z.int(),
+  max_attempts: z.int(),
+  created_at: z.iso.datetime(),
+  updated_at: z.iso.datetime(),
+});
+export const jobPage = pageOf(jobView);

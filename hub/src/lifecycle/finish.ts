@@ -1,0 +1,100 @@
+import { assertNever, XVaultError } from '@xvault/shared/errors.ts';
+import type { FinishRequest, FinishResponse, Outcome } from '@xvault/shared/internal-api.ts';
+import { equalHashes, hashToken } from '@xvault/shared/tokens.ts';
+import type { Kysely, Transaction } from 'kysely';
+import type { Database, RunRow } from '../db/schema.ts';
+import { endRun, failAttempt, handBackAttempt } from './attempt-end.ts';
+import { completeRun } from './complete-run.ts';
+import { toPgText } from './pg-text.ts';
+import { storeReport } from './report.ts';
+import type { LifecycleSettings } from './settings.ts';
+import { lockRun } from './states.ts';
+
+/**
+ * Ends an attempt as its worker says, in one transaction; repeated, it gives the same answer. A lease that is over but
+ * not taken away still counts. Throws ATTEMPT_SUPERSEDED when the run is no longer this worker's.
+ */
+export async function finishRun(
+  db: Kysely<Database>,
+  workerId: string,
+  runId: string,
+  request: FinishRequest,
+  settings: LifecycleSettings,
+): Promise<FinishResponse> {
+  return db.transaction().execute(async (trx) => {
+    const run = await lockRun(trx, runId);
+    if (run === undefined || !holdsLease(run, workerId, request)) return earlierAnswer(trx, workerId, runId, request);
+    const reported = await storeReport(trx, run, request, settings);
+    const ended = await applyOutcome(trx, reported, request.outcome, settings);
+    return { run_status: answerOf(ended) };
+  });
+}
+
+function holdsLease(run: RunRow, workerId: string, { epoch, lease_token }: FinishRequest): boolean {
+  return (
+    run.status === 'running' &&
+    run.worker_id === workerId &&
+    run.epoch === epoch &&
+    run.lease_token_hash !== null &&
+    equalHashes(run.lease_token_hash, hashToken(lease_token))
+  );
+}
+
+async function earlierAnswer(
+  trx: Transaction<Database>,
+  workerId: string,
+  runId: string,
+  { epoch, lease_token }: FinishRequest,
+): Promise<FinishResponse> {
+  const attempt = await trx
+    .selectFrom('run_attempts')
+    .select(['lease_token_hash', 'run_status'])
+    .where('run_id', '=', runId)
+    .where('epoch', '=', epoch)
+    .where('worker_id', '=', workerId)
+    .executeTakeFirst();
+  const hash = attempt?.lease_token_hash ?? '';
+  if (attempt?.run_status == null || !equalHashes(hash, hashToken(lease_token))) {
+    throw new XVaultError('ATTEMPT_SUPERSEDED', { detail: `run ${runId} is not held under epoch ${epoch}` });
+  }
+  return { run_status: answerOf({ id: runId, status: attempt.run_status }) };
+}
+
+async function applyOutcome(
+  trx: Transaction<Database>,
+  run: RunRow,
+  outcome: Outcome,
+  settings: LifecycleSettings,
+): Promise<RunRow> {
+  const set = {
+    warnings: outcome.warnings,
+    log_excerpt: outcome.log_excerpt === null ? null : toPgText(outcome.log_excerpt),
+  };
+  switch (outcome.status) {
+    case 'completed':
+      return completeRun(trx, run, outcome.result, set, settings);
+    case 'failed': {
+      const failure = { code: outcome.error_code, params: outcome.error_params, detail: outcome.error_detail };
+      return failAttempt(trx, run, failure, settings, { told: true, set });
+    }
+    case 'cancelled':
+      return endRun(trx, run, 'cancelled', { outcome: 'cancelled', told: true }, set);
+    case 'handed_back':
+      return handBackAttempt(trx, run, set);
+    default:
+      return assertNever(outcome);
+  }
+}
+
+function answerOf({ id, status }: { id: string; status: string }): FinishResponse['run_status'] {
+  switch (status) {
+    case 'queued':
+    case 'success':
+    case 'warning':
+    case 'failed':
+    case 'cancelled':
+      return status;
+    default:
+      throw new Error(`run ${id} cannot be ${status} after its attempt ended`);
+  }
+}

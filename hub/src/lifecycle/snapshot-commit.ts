@@ -1,0 +1,92 @@
+import { runSpec, type SpecOf } from '@xvault/shared/run-kinds.ts';
+import type { SnapshotRef, SnapshotResult } from '@xvault/shared/snapshots.ts';
+import type { Transaction } from 'kysely';
+import type { Database, RunRow } from '../db/schema.ts';
+import { createRun } from './create-run.ts';
+import { toPgJson } from './pg-text.ts';
+
+/** Why the result cannot be what this attempt was asked to make; null when it can. */
+export function wrongSnapshot(run: RunRow, snapshot: SnapshotResult): string | null {
+  if (snapshot.snapshot_id !== run.pending_snapshot_id) return 'the snapshot has another id than the attempt was given';
+  if (snapshot.locator.worker_id !== run.worker_id) return 'the snapshot is said to be with another worker';
+  const { recipients } = backupSpec(run);
+  const used = new Set(snapshot.encryption.recipients);
+  const isSame = used.size === new Set(recipients).size && recipients.every((recipient) => used.has(recipient));
+  return isSame ? null : 'the snapshot is not encrypted to exactly the recipients that were asked for';
+}
+
+/** From here on the snapshot exists: its row is written in the transaction that ends the run, and only there. */
+export async function commitSnapshot(
+  trx: Transaction<Database>,
+  run: RunRow,
+  result: SnapshotResult,
+  warnings: number,
+): Promise<void> {
+  const spec = backupSpec(run);
+  const { snapshot_id: id, locator, encryption, ...sizes } = result;
+  await trx
+    .insertInto('snapshots')
+    .values({
+      id,
+      tenant_id: run.tenant_id,
+      source_id: spec.source_id,
+      job_id: spec.job_id,
+      run_id: run.id,
+      destination_id: spec.destination_id,
+      storage_backend: locator.storage_backend,
+      worker_id: locator.worker_id,
+      locator: toPgJson(locator),
+      encryption: toPgJson(encryption),
+      warnings,
+      ...sizes,
+    })
+    .execute();
+}
+
+/** A validation of the new snapshot follows where its job says so and the platform can open it. */
+export async function followWithValidation(
+  trx: Transaction<Database>,
+  run: RunRow,
+  result: SnapshotResult,
+): Promise<void> {
+  const spec = backupSpec(run);
+  const job = await trx
+    .selectFrom('jobs')
+    .innerJoin('tenants', 'tenants.id', 'jobs.tenant_id')
+    .select(['jobs.validation_mode', 'jobs.priority', 'tenants.identity_sealed'])
+    .where('jobs.tenant_id', '=', run.tenant_id)
+    .where('jobs.id', '=', spec.job_id)
+    .executeTakeFirst();
+  if (job === undefined || job.validation_mode !== 'post_run' || job.identity_sealed === null) return;
+  await createRun(trx, {
+    tenantId: run.tenant_id,
+    kind: 'validation',
+    trigger: 'validation',
+    spec: { kind: 'validation', snapshot: snapshotRef(spec.source_id, result) },
+    jobId: spec.job_id,
+    sourceId: spec.source_id,
+    snapshotId: result.snapshot_id,
+    destinationId: spec.destination_id,
+    requiredWorkerId: result.locator.worker_id,
+    pool: run.pool,
+    priority: job.priority,
+  });
+}
+
+function snapshotRef(sourceId: string, result: SnapshotResult): SnapshotRef {
+  return {
+    snapshot_id: result.snapshot_id,
+    source_id: sourceId,
+    locator: result.locator,
+    artifact_bytes: result.artifact_bytes,
+    artifact_sha256: result.artifact_sha256,
+    index_bytes: result.index_bytes,
+    index_sha256: result.index_sha256,
+  };
+}
+
+function backupSpec(run: RunRow): SpecOf<'backup'> {
+  const spec = runSpec.parse(run.spec);
+  if (spec.kind !== 'backup') throw new Error(`run ${run.id} is not a backup`);
+  return spec;
+}

@@ -1,0 +1,155 @@
+import { XVaultError } from '@xvault/shared/errors.ts';
+import { newId } from '@xvault/shared/ids.ts';
+import type { StartRequest, StartResponse } from '@xvault/shared/internal-api.ts';
+import { type RunKind, type RunSpec, runKindNames, runSpec } from '@xvault/shared/run-kinds.ts';
+import { hashToken } from '@xvault/shared/tokens.ts';
+import type { Kysely, Transaction } from 'kysely';
+import type { Database, RunRow, WorkerRow } from '../db/schema.ts';
+import { putBackAttempt } from './attempt-end.ts';
+import { dbNow } from './clock.ts';
+import { appendHubEvents } from './events.ts';
+import { unfitFor } from './fleet.ts';
+import { hubEvent } from './hub-event.ts';
+import { leaseToken } from './lease-token.ts';
+import { noProgress } from './progress.ts';
+import type { LifecycleSettings } from './settings.ts';
+import { lockRun, transitionRun } from './states.ts';
+import { markValidationRunning } from './validation.ts';
+
+/**
+ * Gives a dispatched run to the worker that took its ticket. The same nonce gets the same answer, so a worker may ask
+ * again when it heard none. Throws ATTEMPT_SUPERSEDED when the ticket's time has passed, and WORKER_UNSUITABLE when this worker
+ * cannot or may not take the run: it then goes back to the queue.
+ */
+export async function startRun(
+  db: Kysely<Database>,
+  worker: WorkerRow,
+  runId: string,
+  request: Pick<StartRequest, 'attempt' | 'nonce'>,
+  settings: LifecycleSettings,
+): Promise<StartResponse> {
+  const started = await db.transaction().execute(async (trx) => {
+    const run = await lockRun(trx, runId);
+    if (run === undefined || run.attempt !== request.attempt) throw superseded(runId, request.attempt);
+    const token = leaseToken(settings.jwtSecret, run.id, run.epoch, request.nonce);
+    if (run.status === 'running' && run.worker_id === worker.id && run.lease_token_hash === hashToken(token)) {
+      // The worker counts its lease from the request that was answered, so the repeated one begins it anew.
+      await trx
+        .updateTable('runs')
+        .set({ lease_expires_at: dbNow(settings.leaseMs), heartbeat_at: dbNow() })
+        .where('id', '=', run.id)
+        .execute();
+      return answer(trx, run, token, settings);
+    }
+    if (run.status !== 'dispatched' || !mayTake(worker, run)) throw superseded(runId, request.attempt);
+    const unfit = unfitFor(worker, kindOf(run), settings.workerMinFreeDiskBytes);
+    if (unfit === null) return answer(trx, await begin(trx, run, worker, token, settings), token, settings);
+    // Not thrown in here, where it would undo the return to the queue.
+    await putBackAttempt(trx, run);
+    return new XVaultError('WORKER_UNSUITABLE', { detail: `worker ${worker.id} ${unfit}` });
+  });
+  if (started instanceof XVaultError) throw started;
+  return started;
+}
+
+function superseded(runId: string, attempt: number): XVaultError {
+  return new XVaultError('ATTEMPT_SUPERSEDED', { detail: `run ${runId} does not wait for attempt ${attempt} here` });
+}
+
+function mayTake(worker: Pick<WorkerRow, 'id' | 'pool'>, run: RunRow): boolean {
+  const only = run.worker_id ?? run.required_worker_id;
+  return only === null ? run.pool === worker.pool : only === worker.id;
+}
+
+async function begin(
+  trx: Transaction<Database>,
+  run: RunRow,
+  worker: Pick<WorkerRow, 'id' | 'host'>,
+  token: string,
+  settings: LifecycleSettings,
+): Promise<RunRow> {
+  const snapshotId = run.kind === 'backup' ? newId() : null;
+  const tokenHash = hashToken(token);
+  const started = await transitionRun(trx, run, {
+    from: 'dispatched',
+    to: 'running',
+    set: {
+      worker_id: worker.id,
+      worker_host: worker.host,
+      lease_token_hash: tokenHash,
+      lease_expires_at: dbNow(settings.leaseMs),
+      heartbeat_at: dbNow(),
+      started_at: run.started_at ?? dbNow(),
+      pending_snapshot_id: snapshotId,
+      worker_seq: 0,
+      ...noProgress,
+    },
+  });
+  if (started === undefined) throw superseded(run.id, run.attempt);
+  await trx
+    .updateTable('run_attempts')
+    .set({ worker_id: worker.id, started_at: dbNow(), lease_token_hash: tokenHash, snapshot_id: snapshotId })
+    .where('run_id', '=', run.id)
+    .where('epoch', '=', run.epoch)
+    .execute();
+  await appendHubEvents(trx, run.id, [hubEvent('run_started', { attempt: run.attempt })]);
+  if (run.kind === 'validation') await markValidationRunning(trx, run);
+  return started;
+}
+
+async function answer(
+  trx: Transaction<Database>,
+  run: RunRow,
+  token: string,
+  settings: LifecycleSettings,
+): Promise<StartResponse> {
+  const spec = runSpec.parse(run.spec);
+  return {
+    run_id: run.id,
+    tenant_id: run.tenant_id,
+    kind: kindOf(run),
+    attempt: run.attempt,
+    epoch: run.epoch,
+    lease_token: token,
+    lease_ms: settings.leaseMs,
+    spec,
+    snapshot_id: run.pending_snapshot_id,
+    source_secret_sealed: await sourceSecret(trx, run.tenant_id, spec),
+    tenant_identity_sealed: await tenantIdentity(trx, run.tenant_id, spec),
+  };
+}
+
+function kindOf(run: RunRow): RunKind {
+  const kind = runKindNames.find((name) => name === run.kind);
+  if (kind === undefined)
+    throw new XVaultError('INTERNAL', { detail: `run ${run.id} has the unknown kind ${run.kind}` });
+  return kind;
+}
+
+async function sourceSecret(trx: Transaction<Database>, tenantId: string, spec: RunSpec): Promise<string | null> {
+  const sourceId = spec.kind === 'backup' ? spec.source_id : sourceOfProbe(spec);
+  if (sourceId === null) return null;
+  const source = await trx
+    .selectFrom('sources')
+    .select('secret_sealed')
+    .where('tenant_id', '=', tenantId)
+    .where('id', '=', sourceId)
+    .executeTakeFirst();
+  return source?.secret_sealed ?? null;
+}
+
+function sourceOfProbe(spec: RunSpec): string | null {
+  return spec.kind === 'probe' && spec.probe.type === 'source' ? spec.probe.source_id : null;
+}
+
+async function tenantIdentity(trx: Transaction<Database>, tenantId: string, spec: RunSpec): Promise<string | null> {
+  const reads =
+    spec.kind === 'restore' || spec.kind === 'validation' || (spec.kind === 'probe' && spec.probe.type === 'files');
+  if (!reads) return null;
+  const tenant = await trx
+    .selectFrom('tenants')
+    .select('identity_sealed')
+    .where('id', '=', tenantId)
+    .executeTakeFirst();
+  return tenant?.identity_sealed ?? null;
+}

@@ -1,0 +1,62 @@
+import { asXVaultError } from '@xvault/shared/errors.ts';
+import type { Logger } from '@xvault/shared/logging.ts';
+import { type Kysely, sql, type Transaction } from 'kysely';
+import type { Database } from '../db/schema.ts';
+import { fireJob, passOver, recordFailure } from './fire-job.ts';
+import { activeTenants, type DueJob, databaseNow, lockDueJobs } from './fires.repository.ts';
+
+/** Rows locked in one transaction. */
+const jobsPerBatch = 25;
+const batchesPerPass = 20;
+
+export interface SchedulerPass {
+  /** Jobs that were due; one that missed very many fires counts several times. */
+  readonly jobs: number;
+  /** Runs made for them. */
+  readonly runs: number;
+  /** Whether more may be due. */
+  readonly more: boolean;
+}
+
+/**
+ * Fires the jobs that are due at `now`, by default the database's time. Any number of Hubs may do it at once: a job is locked while it
+ * fires, and a fire that is written down never happens again.
+ */
+export async function runSchedulerPass(db: Kysely<Database>, logger: Logger, now?: Date): Promise<SchedulerPass> {
+  const at = now ?? (await databaseNow(db));
+  let jobs = 0;
+  let runs = 0;
+  for (let batch = 0; batch < batchesPerPass; batch += 1) {
+    const done = await db.transaction().execute((trx) => fireBatch(trx, at, logger));
+    jobs += done.jobs;
+    runs += done.runs;
+    if (done.jobs === 0) return { jobs, runs, more: false };
+  }
+  return { jobs, runs, more: true };
+}
+
+async function fireBatch(trx: Transaction<Database>, now: Date, logger: Logger) {
+  const jobs = await lockDueJobs(trx, now, jobsPerBatch);
+  const active = await activeTenants(trx, [...new Set(jobs.map((job) => job.tenant_id))]);
+  let runs = 0;
+  for (const job of jobs) {
+    if ((await fireAlone(trx, job, active.has(job.tenant_id), now, logger)) !== null) runs += 1;
+  }
+  return { jobs: jobs.length, runs };
+}
+
+/** What one job does wrong is undone and written down, and hinders no other job. */
+async function fireAlone(trx: Transaction<Database>, job: DueJob, isActive: boolean, now: Date, logger: Logger) {
+  await sql`savepoint job`.execute(trx);
+  try {
+    const runId = isActive ? await fireJob(trx, job, now) : await passOver(trx, job, now).then(() => null);
+    await sql`release savepoint job`.execute(trx);
+    return runId;
+  } catch (error) {
+    // Also fails, and with it the batch, when the database is what failed: then nothing has happened.
+    await sql`rollback to savepoint job`.execute(trx);
+    logger.error({ err: error, jobId: job.id }, 'a scheduled job could not be fired');
+    await recordFailure(trx, job, now, asXVaultError(error).code);
+    return null;
+  }
+}

@@ -1,0 +1,142 @@
+import { XVaultError } from '@xvault/shared/errors.ts';
+import { newId } from '@xvault/shared/ids.ts';
+import { seal } from '@xvault/shared/sealing.ts';
+import { type SourceConnection, secretSchemas } from '@xvault/shared/sources.ts';
+import type { Kysely, Transaction } from 'kysely';
+import { type Actor, writeAudit } from '../audit/audit.ts';
+import type { Database, RunRow } from '../db/schema.ts';
+import { parseField } from '../http/parse-field.ts';
+import { invalidField } from '../http/problem.ts';
+import { createRun } from '../lifecycle/create-run.ts';
+import { getTenant } from '../tenants/tenants.service.ts';
+import { configSchemas, sourceHost, toConnection } from './connection.ts';
+import { requireAllowedSource } from './local-path.ts';
+import {
+  findSource,
+  findSourceForUpdate,
+  insertSource,
+  isSourceInUse,
+  type SourceRow,
+  updateSource,
+} from './sources.repository.ts';
+import type { CreateSource, PatchSource } from './sources.schema.ts';
+
+type Db = Kysely<Database>;
+type Trx = Transaction<Database>;
+
+function audited(trx: Trx, actor: Actor, tenantId: string, action: string, objectId: string, details?: object) {
+  const more = details === undefined ? {} : { details: { ...details } };
+  return writeAudit(trx, actor, { tenantId, action: `source.${action}`, objectType: 'source', objectId, ...more });
+}
+
+export async function createSource(
+  db: Db,
+  actor: Actor,
+  tenantId: string,
+  credentialsRecipient: string,
+  body: CreateSource,
+): Promise<SourceRow> {
+  requireAllowedSource(await getTenant(db, tenantId), body);
+  const secretSealed = body.type === 'local' ? null : await seal(JSON.stringify(body.secret), credentialsRecipient);
+  return db.transaction().execute(async (trx) => {
+    const source = await insertSource(trx, {
+      id: newId(),
+      tenant_id: tenantId,
+      name: body.name,
+      type: body.type,
+      config: JSON.stringify(body.config),
+      secret_sealed: secretSealed,
+      host_key: body.type === 'local' ? null : (body.host_key ?? null),
+      last_probe: null,
+    });
+    await audited(trx, actor, tenantId, 'create', source.id, { name: body.name, type: body.type });
+    return source;
+  });
+}
+
+/** Throws NOT_FOUND. */
+export async function getSource(db: Db, tenantId: string, sourceId: string): Promise<SourceRow> {
+  const source = await findSource(db, tenantId, sourceId);
+  if (source === undefined) throw new XVaultError('NOT_FOUND');
+  return source;
+}
+
+async function lockSource(trx: Trx, tenantId: string, sourceId: string): Promise<SourceRow> {
+  const source = await findSourceForUpdate(trx, tenantId, sourceId);
+  if (source === undefined) throw new XVaultError('NOT_FOUND');
+  return source;
+}
+
+/** Another host or port has another key: the pinned one is dropped, to be seen anew by a connection test. */
+export async function patchSource(
+  db: Db,
+  actor: Actor,
+  tenantId: string,
+  sourceId: string,
+  credentialsRecipient: string,
+  { name, config: newConfig, secret }: PatchSource,
+): Promise<SourceRow> {
+  const before = await getSource(db, tenantId, sourceId);
+  const { type } = toConnection(before);
+  const config = newConfig === undefined ? undefined : parseField('config', configSchemas[type], newConfig);
+  if (config !== undefined) requireAllowedSource(await getTenant(db, tenantId), { type, config });
+  const sealed = secret === undefined ? undefined : await sealSecret(type, secret, credentialsRecipient);
+  return db.transaction().execute(async (trx) => {
+    const current = toConnection(await lockSource(trx, tenantId, sourceId));
+    const values = {
+      ...(name !== undefined && { name }),
+      ...(config !== undefined && { config: JSON.stringify(config) }),
+      ...(sealed !== undefined && { secret_sealed: sealed }),
+    };
+    const moved =
+      config !== undefined && sourceHost({ ...current, config } as SourceConnection) !== sourceHost(current);
+    const source = await updateSource(trx, tenantId, sourceId, { ...values, ...(moved && { host_key: null }) });
+    await audited(trx, actor, tenantId, 'update', sourceId, { changed: Object.keys(values) });
+    return source;
+  });
+}
+
+async function sealSecret(type: SourceConnection['type'], secret: unknown, recipient: string): Promise<string> {
+  if (type === 'local') throw invalidField('secret', 'a source of this type has none');
+  return seal(JSON.stringify(parseField('secret', secretSchemas[type], secret)), recipient);
+}
+
+/** Throws CONFLICT while a job uses it. */
+export async function deleteSource(db: Db, actor: Actor, tenantId: string, sourceId: string): Promise<void> {
+  await db.transaction().execute(async (trx) => {
+    await lockSource(trx, tenantId, sourceId);
+    if (await isSourceInUse(trx, tenantId, sourceId)) throw new XVaultError('CONFLICT');
+    await updateSource(trx, tenantId, sourceId, { status: 'deleted', secret_sealed: null });
+    await audited(trx, actor, tenantId, 'delete', sourceId);
+  });
+}
+
+export async function acceptHostKey(db: Db, actor: Actor, tenantId: string, sourceId: string, fingerprint: string) {
+  return db.transaction().execute(async (trx) => {
+    const source = await lockSource(trx, tenantId, sourceId);
+    if (source.type === 'local') throw invalidField('fingerprint', 'a source of this type has no host key');
+    const details = { from: source.host_key, to: fingerprint };
+    const updated = await updateSource(trx, tenantId, sourceId, { host_key: fingerprint });
+    await audited(trx, actor, tenantId, 'accept_host_key', sourceId, details);
+    return updated;
+  });
+}
+
+/** Queues a connection test. */
+export async function probeSource(db: Db, actor: Actor, tenantId: string, sourceId: string): Promise<RunRow> {
+  return db.transaction().execute(async (trx) => {
+    // Not locked: a test of a source that is just being deleted harms nobody, and tests of one source must not wait for each other.
+    const source = toConnection(await getSource(trx, tenantId, sourceId));
+    requireAllowedSource(await getTenant(trx, tenantId), source);
+    const run = await createRun(trx, {
+      tenantId,
+      kind: 'probe',
+      trigger: 'manual',
+      spec: { kind: 'probe', probe: { type: 'source', source_id: sourceId, source } },
+      sourceId,
+      sourceHost: sourceHost(source),
+    });
+    await audited(trx, actor, tenantId, 'probe', sourceId, { run_id: run.id });
+    return run;
+  });
+}

@@ -1,0 +1,27 @@
+import type { Insertable, Kysely, Updateable } from 'kysely';
+import type { Database, TenantsTable } from '../db/schema.ts';
+import type { PageRequest } from '../http/pagination.ts';
+
+type Db = Kysely<Database>;
+
+export function insertTenant(db: Db, values: Insertable<TenantsTable>) {
+  return db.insertInto('tenants').values(values).returningAll().executeTakeFirstOrThrow();
+}
+
+export function findTenant(db: Db, tenantId: string) {
+  return db.selectFrom('tenants').selectAll().where('id', '=', tenantId).executeTakeFirst();
+}
+
+export function listTenants(db: Db, { limit, beforeId }: PageRequest) {
+  return db
+    .selectFrom('tenants')
+    .selectAll()
+    .$if(beforeId !== undefined, (query) => query.where('id', '<', beforeId ?? ''))
+    .orderBy('id', 'desc')
+    .limit(limit)
+    .execute();
+}
+
+export function updateTenant(db: Db, tenantId: string, values: Updateable<TenantsTable>) {
+  return db.updateTable('tenants').set(values).where('id', '=', tenantId).returningAll().executeTakeFirst();
+}
