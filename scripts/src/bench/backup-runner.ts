@@ -1,0 +1,44 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ApiClient } from '../api/client.ts';
+import { backUp, makeJob, makeTenant, type SnapshotView } from '../demo/api-steps.ts';
+import { type Platform, startPlatform } from '../platform/start-platform.ts';
+
+export interface TimedBackup {
+  readonly seconds: number;
+  readonly snapshot: SnapshotView;
+}
+
+/** A platform with a job on one tree. */
+export interface BackupRunner {
+  readonly platform: Platform;
+  /** Runs the job through the API and waits for its end; removes the stored snapshot so that the disk does not fill. */
+  run(): Promise<TimedBackup>;
+  stop(): Promise<void>;
+}
+
+export async function startBackupRunner(dataDir: string, tree: string, signal: AbortSignal): Promise<BackupRunner> {
+  const platform = await startPlatform({ dataDir, localRoots: [tree] });
+  try {
+    const operator = await ApiClient.signIn(platform.hubUrl, platform.operator.email, platform.operator.password);
+    const { api } = await makeTenant(operator, [tree]);
+    const follow = { onProgress: () => undefined, signal };
+    const body = { name: 'bench', type: 'local', config: { path: tree } };
+    const { jobId } = await makeJob(api, { title: tree, body, localPath: tree, allowNetworks: [] }, follow);
+    return {
+      platform,
+      async run() {
+        const startMs = performance.now();
+        const { run, snapshot } = await Promise.race([platform.failed, backUp(api, jobId, follow)]);
+        const seconds = (performance.now() - startMs) / 1000;
+        if (run.status !== 'success') throw new Error(`the backup ended with ${run.status}`);
+        await rm(join(dataDir, 'backups', snapshot.locator.local_path), { recursive: true });
+        return { seconds, snapshot };
+      },
+      stop: () => platform.stop(),
+    };
+  } catch (error) {
+    await platform.stop();
+    throw error;
+  }
+}

@@ -1,0 +1,15 @@
+export interface BenchResult {
+  readonly bench: string;
+  /** Name → our speed ÷ theirs; bigger is better. */
+  readonly ratios: Readonly<Record<string, number>>;
+  readonly figures: Readonly<Record<string, number>>;
+}
+
+export interface BenchContext {
+  /** Scratch space that is removed afterwards. */
+  readonly workDir: string;
+  readonly say: (line: string) => void;
+  readonly signal: AbortSignal;
+}
+
+export type Bench = (context: BenchContext) => Promise<BenchResult>;

@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['{shared,hub,worker,scripts}/src/**/*.test.ts', 'scripts/bootstrap/**/*.test.ts'],
+    globalSetup: ['shared/src/testing/vitest-servers.ts'],
+    pool: 'forks',
+    // Files of one run share two servers and few cores.
+    maxWorkers: 2,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+});
