@@ -1,9 +1,11 @@
 import type { Logger } from '@xvault/shared/logging.ts';
 import type { ExportShelf } from './downloads/export-shelf.ts';
+import type { RestoreJournal } from './engines/archive/restore-journal.ts';
 import { type SweeperDeps, sweepStorage } from './storage/sweeper.ts';
 
 export interface SweepingDeps extends SweeperDeps {
   readonly shelf: ExportShelf;
+  readonly journal: RestoreJournal;
   readonly intervalMs: number;
   readonly logger: Logger;
 }
@@ -61,7 +63,9 @@ export class Sweeping {
     try {
       const parts = await sweepStorage(this.#deps);
       const exports = await this.#deps.shelf.sweep(Date.now());
-      if (parts + exports > 0) this.#deps.logger.info({ parts, exports }, 'sweep removed leftovers');
+      const restores = await this.#deps.journal.sweep(Date.now());
+      if (parts + exports + restores > 0)
+        this.#deps.logger.info({ parts, exports, restores }, 'sweep removed leftovers');
     } catch (error) {
       this.#deps.logger.warn({ err: error }, 'sweep not finished; it will be tried again');
     }

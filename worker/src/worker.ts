@@ -1,8 +1,10 @@
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@xvault/shared/logging.ts';
 import type { WorkerConfig } from './config.ts';
 import { buildDownloadServer } from './downloads/download-server.ts';
 import { ExportShelf } from './downloads/export-shelf.ts';
+import { RestoreJournal } from './engines/archive/restore-journal.ts';
 import { checkHandlers } from './handlers/check-handlers.ts';
 import { createHandlers } from './handlers/handlers.ts';
 import { consumeLanes, type LaneConsumer } from './lanes/consumer.ts';
@@ -30,7 +32,10 @@ export async function startWorker(config: WorkerConfig, logger: Logger, signal: 
   const hub = new HubClient(config.XVAULT_HUB_URL);
   const storage = createLocalFsStorage(config.XVAULT_STORAGE_DIR);
   const shelf = new ExportShelf(config.XVAULT_EXPORTS_DIR);
-  const handlers = createHandlers({ config, storage, shelf, workerId });
+  // No run goes on yet: what is half-written is a killed process's.
+  await shelf.removeParts();
+  const journal = new RestoreJournal(join(config.XVAULT_WORKER_DATA_DIR, 'restores'));
+  const handlers = createHandlers({ config, storage, shelf, journal, workerId });
   checkHandlers(handlers.table);
 
   const downloads = buildDownloadServer({ hub, shelf, workerId, logger });
@@ -53,6 +58,7 @@ export async function startWorker(config: WorkerConfig, logger: Logger, signal: 
     hub,
     workerId,
     shelf,
+    journal,
     intervalMs: config.XVAULT_SWEEP_INTERVAL_SECONDS * 1000,
     logger,
   });

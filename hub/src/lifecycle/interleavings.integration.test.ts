@@ -1,3 +1,4 @@
+import { newId } from '@xvault/shared/ids.ts';
 import type { StartResponse } from '@xvault/shared/internal-api.ts';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -6,9 +7,13 @@ import { stepsOf } from '../testing/lifecycle-hub.ts';
 import { queueBackup, type Seed, seedTenant, snapshotResult } from '../testing/run-fixtures.ts';
 import { itemEvent, lease, outcomes, type ScriptedWorker, scriptedWorker } from '../testing/scripted-worker.ts';
 import { databaseKinds, startTestHub, type TestHub } from '../testing/test-hub.ts';
-import { cancelRun } from './cancel.ts';
+import { drainWorker, resumeWorker } from '../workers/workers.service.ts';
+import { cancelRun, forceCancelRun } from './cancel.ts';
 import { reclaimLeases } from './reclaim-leases.ts';
 import { legalTransitions } from './states.ts';
+import { recallTickets } from './tickets.ts';
+
+const nobody = { userId: null, address: null };
 
 const steps = [
   'dispatch',
@@ -23,6 +28,10 @@ const steps = [
   'confirm cancel',
   'cancel',
   'lose worker',
+  'force cancel',
+  'restart worker',
+  'drain and resume',
+  'recall tickets',
 ] as const;
 type Step = (typeof steps)[number];
 /** Steps of one batch happen at the same time; half of the stories begin with a run that a worker has. */
@@ -106,6 +115,19 @@ describe.each(databaseKinds)('any interleaving of callbacks on %s', (database) =
         await at.endLease(runId);
         await reclaimLeases(at.reconciling());
       },
+      'force cancel': () =>
+        forceCancelRun(hub.db, nobody, seed.tenantId, runId).catch((error: unknown) => {
+          expect(error).toMatchObject({ code: 'RUN_NOT_CANCELLABLE' });
+        }),
+      'restart worker': async () => {
+        expect((await workers[turn % workers.length]?.register({ boot_id: newId() }))?.status).toBe(200);
+      },
+      'drain and resume': async () => {
+        const id = workers[turn % workers.length]?.id ?? '';
+        await drainWorker(hub.db, nobody, id);
+        await resumeWorker(hub.db, nobody, id, hub.config.workerSilentMs);
+      },
+      'recall tickets': () => recallTickets(at.reconciling()),
     };
     return async (step: Step) => {
       turn += 1;

@@ -44,6 +44,10 @@ export async function fill<DB>(db: Kysely<DB>, size: FleetSize): Promise<void> {
       ${spec}, 1, 1, 'worker-001', n, t.at, t.at, t.at, t.at + interval '90 seconds'
     from generate_series(1, ${sql.lit(size.finishedRuns)}) n,
       lateral (select now() - (${sql.lit(size.finishedRuns)} - n) * interval '10 seconds' as at) t`.execute(db);
+  await sql`insert into schedule_fires (job_id, scheduled_for, run_id, outcome, fired_at)
+    select job_id, queued_at, id, 'run', queued_at from runs where id > ${runIdOf(size.finishedRuns * 0.7)}`.execute(
+    db,
+  );
   await fillFleet(db, size);
   await sql`insert into runs (id, tenant_id, kind, trigger, job_id, source_id, destination_id, spec, queued_at)
     select '00000001-' || lpad(to_hex(n), 12, '0'), ${tenantOfJob(backlogJob)}, 'backup', 'schedule', ${jobOf(backlogJob)},
@@ -102,6 +106,10 @@ async function fillFleet<DB>(db: Kysely<DB>, { workers, slotsPerWorker, tenants 
       ${spec}, 1, 1, 'worker-' || lpad((n % ${sql.lit(workers)} + 1)::text, 3, '0'), now(), now(), now() + interval '1 day'
     from generate_series(1, ${sql.lit(places)}) n
     join lateral (select 'tenant-' || lpad((${sql.lit(tenants)} - n)::text, 5, '0') as id) tenant on true`.execute(db);
+}
+
+function runIdOf(number: number): string {
+  return `00000000-${Math.floor(number).toString(16).padStart(12, '0')}`;
 }
 
 /** The history goes round all jobs. */

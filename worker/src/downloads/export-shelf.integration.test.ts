@@ -34,3 +34,11 @@ test('names that lead elsewhere are refused', async () => {
   expect(() => shelf.file('..', 'x')).toThrow();
   await expect(shelf.prepare('../out', '2026-01-01T00:00:00.000Z')).rejects.toThrow();
 });
+
+test('half-written exports of a killed process go, whole ones stay', async () => {
+  const shelf = new ExportShelf(root);
+  const directory = await shelf.prepare('made', '2026-03-01T00:00:00.000Z');
+  for (const name of ['a.zip', 'a.zip.part-1', 'a.zip.part-12']) await writeFile(join(directory, name), 'x');
+  await shelf.removeParts();
+  expect((await readdir(directory)).sort()).toEqual(['.expires-at', 'a.zip']);
+});

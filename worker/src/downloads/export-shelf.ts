@@ -43,6 +43,14 @@ export class ExportShelf {
     return removed;
   }
 
+  /** Removes half-written files. Only for a moment at which no export is being made. */
+  async removeParts(): Promise<void> {
+    await mkdir(this.root, { recursive: true, mode: 0o700 });
+    for (const path of await readdir(this.root, { recursive: true })) {
+      if (/\.part-\d+$/.test(path)) await rm(join(this.root, path), { force: true });
+    }
+  }
+
   #directory(exportId: string): string {
     return join(this.root, idSchema.parse(exportId));
   }

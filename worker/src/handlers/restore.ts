@@ -43,6 +43,7 @@ async function restore(
         allowSetuid: spec.target.allow_setuid,
         runId: start.run_id,
         epoch: start.epoch,
+        journal: deps.journal,
       });
       return { kind: 'restore', file_count: restored.fileCount, bytes: restored.bytes, export: null };
     }

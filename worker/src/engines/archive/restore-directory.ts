@@ -8,6 +8,7 @@ import { fillEntries } from './restore-contents.ts';
 import { extractDeep, shallowEntries } from './restore-deep.ts';
 import { type RestoreEntry, restoreEntries } from './restore-entries.ts';
 import { extractTar, removeTree, syncFileSystem } from './restore-extract.ts';
+import type { RestoreJournal } from './restore-journal.ts';
 import { planRestore, type RestorePlan } from './restore-plan.ts';
 import { type OnRestoreProgress, RestoreProgress } from './restore-progress.ts';
 import { tarStream } from './restore-tar.ts';
@@ -26,6 +27,8 @@ export interface DirectoryRestoreOptions {
   /** Names the staging directory, so that a later attempt removes what an earlier one left. */
   readonly runId: string;
   readonly epoch: number;
+  /** Where it is written down what is made; without it a killed process leaves its staging directory for ever. */
+  readonly journal?: RestoreJournal;
   readonly signal: AbortSignal;
   readonly onProgress?: OnRestoreProgress;
 }
@@ -44,24 +47,31 @@ export interface RestoreResult {
  * RESTORE_FAILED, ARTIFACT_…; the signal's reason when aborted.
  */
 export async function restoreToDirectory(options: DirectoryRestoreOptions): Promise<RestoreResult> {
-  const { reader, paths, allowSetuid, signal } = options;
+  const { reader, paths, allowSetuid, journal, signal } = options;
   const plan = await planRestore(reader, paths, { allowSetuid, signal });
+  const { fileCount, totalBytes: bytes, entryCount, setuidDropped } = plan;
+  const result = { fileCount, bytes, entryCount, setuidDropped };
+  // An earlier attempt did it all, and only its word did not get through.
+  if ((await journal?.isPublished(options.runId)) === true) return result;
   const target = await prepareTarget(options.targetPath, options.allowedRoots);
   const staging = join(target.parent, stagingName(options.runId, options.epoch));
   try {
     await removeOlderStaging(target.parent, options);
     await demandSpace(target.parent, plan);
+    await journal?.begin(options, staging, target.path);
     await mkdir(staging, { mode: 0o700 });
+    await journal?.made(options, staging, target.path);
     await fillStaging(staging, plan, options);
     await syncFileSystem(staging, signal);
     await publish(staging, target);
   } catch (error) {
     const left = await cleanUp(staging, target);
+    await journal?.end(options, left === null);
     signal.throwIfAborted();
     throw asRestoreError(error, left);
   }
-  const { fileCount, totalBytes: bytes, entryCount, setuidDropped } = plan;
-  return { fileCount, bytes, entryCount, setuidDropped };
+  await journal?.end(options, false);
+  return result;
 }
 
 async function fillStaging(staging: string, plan: RestorePlan, options: DirectoryRestoreOptions): Promise<void> {
