@@ -16,6 +16,10 @@ export const commands = {
     programs: [...platform, 'age', 'zstd', 'sshd', 'postgres', 'rclone'],
     wanted: [],
   },
-  bench: { script: 'scripts/src/bench/main.ts', programs: [...platform, 'age', 'zstd'], wanted: ['restic'] },
-  chaos: { script: 'scripts/src/chaos/main.ts', programs: platform, wanted: [] },
+  bench: {
+    script: 'scripts/src/bench/main.ts',
+    programs: [...platform, 'age', 'zstd', 'postgres'],
+    wanted: ['restic'],
+  },
+  chaos: { script: 'scripts/src/chaos/main.ts', programs: [...platform, 'sshd', 'postgres'], wanted: [] },
 };

@@ -58,9 +58,11 @@ async function dispatch(trx: Transaction<Database>, admitted: Choice['admitted']
     runs.push(...(await transitionRuns(trx, fences, transition)));
   }
   if (runs.length === 0) return;
+  // The moment itself, not the transaction's beginning: what made room for them may have ended since.
+  const now = sql<Date>`clock_timestamp()`;
   await trx
     .insertInto('run_attempts')
-    .values(runs.map(({ id, attempt, epoch }) => ({ run_id: id, attempt, epoch, admitted_at: dbNow() })))
+    .values(runs.map(({ id, attempt, epoch }) => ({ run_id: id, attempt, epoch, admitted_at: now })))
     .execute();
   await putInOutbox(trx, inOrder(runs, admitted));
 }

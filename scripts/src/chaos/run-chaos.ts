@@ -89,7 +89,7 @@ async function strikeUnderLoad(
   enough.abort();
   await cluster.ready(startLimitMs);
   await customers;
-  say(`faults over; ${asked.requests} runs asked for, ${asked.cancels} cancelled`);
+  say(`faults over; ${asked.accepted.length} runs asked for, ${asked.cancels} cancelled`);
   return asked;
 }
 

@@ -18,7 +18,7 @@ export async function strikeAll(
   const underWay = new Map<string, Promise<void>>();
   const all: Promise<void>[] = [];
   for (const [index, fault] of faults.entries()) {
-    await sleep(random.int(1500, 5500), undefined, { signal });
+    await sleep(random.int(1000, 3500), undefined, { signal });
     await underWay.get(fault.target);
     while (underWay.size >= mostAtOnce) await Promise.race(underWay.values());
     say(`fault ${index + 1} of ${faults.length}: ${fault.description}`);

@@ -1,11 +1,14 @@
-import { mkdir, open, rm, statfs } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, statfs } from 'node:fs/promises';
 import { run } from '@xvault/shared/testing/run.ts';
+import { until } from '@xvault/shared/testing/until.ts';
 
-/** A file system of its own that can be filled. */
+/** Less than any backup needs. */
+const roomLeftBytes = 65_536;
+
+/** A file system of its own that can be made full at once. */
 export interface SmallVolume {
   readonly path: string;
-  /** Takes all the space there is. */
+  /** Leaves no more room than what is taken. */
   fill(): Promise<void>;
   free(): Promise<void>;
   unmount(): Promise<void>;
@@ -21,30 +24,24 @@ export async function mountSmallVolume(path: string, sizeBytes: number): Promise
     // A container's root may not mount.
     return undefined;
   }
-  const filler = join(path, '.filler');
+  const resize = (bytes: number) => run('mount', ['-o', `remount,size=${bytes}`, path]);
   return {
     path,
-    fill: () => fillUp(path, filler),
-    free: () => rm(filler, { force: true }),
+    async fill() {
+      // Refused while more is in use than was a moment ago: then again.
+      await until(`${path} is full`, async () => {
+        const { blocks, bfree, bsize } = await statfs(path);
+        return resize((blocks - bfree) * bsize + roomLeftBytes).then(
+          () => true,
+          () => false,
+        );
+      });
+    },
+    free: async () => {
+      await resize(sizeBytes);
+    },
     unmount: async () => {
       await run('umount', ['--lazy', path]);
     },
   };
-}
-
-async function fillUp(path: string, filler: string): Promise<void> {
-  const block = Buffer.alloc(1 << 22);
-  const handle = await open(filler, 'a', 0o600);
-  try {
-    for (;;) {
-      const { bavail, bsize } = await statfs(path);
-      if (bavail === 0) return;
-      await handle.write(block, 0, Math.min(block.length, bavail * bsize));
-    }
-  } catch (error) {
-    // Somebody else took the last block.
-    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
-  } finally {
-    await handle.close();
-  }
 }

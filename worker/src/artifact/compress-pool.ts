@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { XVaultError } from '@xvault/shared/errors.ts';
+import zstd from 'zstd-napi/binding.js';
 import type { CompressRequest, CompressResponse } from './compress-thread.ts';
 
 interface Job {
@@ -14,6 +15,12 @@ interface Thread {
   readonly jobs: Map<number, Job>;
 }
 
+/** Memory of one frame, shared with the threads. */
+export interface FrameBuffers {
+  readonly source: SharedArrayBuffer;
+  readonly target: SharedArrayBuffer;
+}
+
 /** Two a thread: the next frame waits there while the main thread is busy elsewhere. */
 const jobsPerThread = 2;
 /** Beyond this, the one thread that feeds them is what limits. */
@@ -24,6 +31,8 @@ export class CompressPool {
   readonly threadCount: number;
   readonly #threads = new Set<Thread>();
   readonly #waiting: Job[] = [];
+  /** Kept for later runs: a thread's collector is slow to let go of shared memory that it has seen. */
+  readonly #idleBuffers = new Map<number, FrameBuffers[]>();
   #nextId = 1;
   #closed = false;
 
@@ -43,6 +52,19 @@ export class CompressPool {
     this.#waiting.push({ request, resolve, reject });
     this.#dispatch();
     return promise;
+  }
+
+  /** Buffers for a frame of so much content; to be given back when no frame is in them. */
+  borrow(frameBytes: number): FrameBuffers {
+    const idle = this.#idleBuffers.get(frameBytes)?.pop();
+    if (idle !== undefined) return idle;
+    return { source: new SharedArrayBuffer(frameBytes), target: new SharedArrayBuffer(zstd.compressBound(frameBytes)) };
+  }
+
+  giveBack(frameBytes: number, buffers: readonly FrameBuffers[]): void {
+    const idle = this.#idleBuffers.get(frameBytes) ?? [];
+    this.#idleBuffers.set(frameBytes, idle);
+    idle.push(...buffers);
   }
 
   /** Ends all threads; frames that are not done fail. */

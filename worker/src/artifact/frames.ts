@@ -1,5 +1,4 @@
-import zstd from 'zstd-napi/binding.js';
-import type { CompressPool } from './compress-pool.ts';
+import type { CompressPool, FrameBuffers } from './compress-pool.ts';
 import { encodeSeekTable, type FrameSize } from './seek-table.ts';
 
 export const defaultFrameBytes = 4 * 1024 * 1024;
@@ -15,11 +14,6 @@ export interface FrameWriterOptions {
 }
 
 const noRoom = Buffer.alloc(0);
-
-interface FrameBuffers {
-  readonly source: SharedArrayBuffer;
-  readonly target: SharedArrayBuffer;
-}
 
 /**
  * Cuts a stream into zstd frames that are compressed side by side and stored in order, with the standard seek table at
@@ -43,7 +37,7 @@ export class FrameWriter {
   constructor(options: FrameWriterOptions) {
     this.#options = options;
     this.#maxInFlight = options.pool.threadCount + 1;
-    this.#current = this.#allocate();
+    this.#current = options.pool.borrow(options.frameBytes);
     this.#view = Buffer.from(this.#current.source);
   }
 
@@ -76,14 +70,25 @@ export class FrameWriter {
   /** Stores what is left and the seek table. */
   async finish(): Promise<void> {
     if (this.#filled > 0) await this.#submit(false);
-    await this.settle();
+    await this.#tail;
     this.#throwIfBroken();
     await this.#options.sink(encodeSeekTable(this.#sizes));
+    this.#giveBack();
   }
 
-  /** Waits until no frame is under way any more, whether stored or failed. Never throws. */
+  /** The end: waits until no frame is under way any more, whether stored or failed. Never throws. */
   async settle(): Promise<void> {
     await this.#tail;
+    this.#giveBack();
+  }
+
+  /** The buffers go to the next run; nothing can be appended any more. */
+  #giveBack(): void {
+    const { pool, frameBytes } = this.#options;
+    if (this.#view !== noRoom) this.#free.push(this.#current);
+    this.#view = noRoom;
+    this.#failure ??= { error: new Error('the frames have ended') };
+    pool.giveBack(frameBytes, this.#free.splice(0));
   }
 
   #put(data: Buffer): void {
@@ -105,7 +110,7 @@ export class FrameWriter {
 
   async #submit(more: boolean): Promise<void> {
     this.#throwIfBroken();
-    const { pool, compressionLevel } = this.#options;
+    const { pool, frameBytes, compressionLevel } = this.#options;
     const sourceBytes = this.#filled;
     const buffers = this.#current;
     const compressed = pool.compress(buffers.source, sourceBytes, buffers.target, compressionLevel);
@@ -121,7 +126,7 @@ export class FrameWriter {
       await promise;
     }
     this.#throwIfBroken();
-    this.#current = this.#free.pop() ?? this.#allocate();
+    this.#current = this.#free.pop() ?? pool.borrow(frameBytes);
     this.#view = Buffer.from(this.#current.source);
   }
 
@@ -150,10 +155,5 @@ export class FrameWriter {
   #throwIfBroken(): void {
     if (this.#failure !== undefined) throw this.#failure.error;
     this.#options.signal.throwIfAborted();
-  }
-
-  #allocate(): FrameBuffers {
-    const { frameBytes } = this.#options;
-    return { source: new SharedArrayBuffer(frameBytes), target: new SharedArrayBuffer(zstd.compressBound(frameBytes)) };
   }
 }

@@ -77,6 +77,8 @@ export interface SourceSession {
   list(options: ListOptions): AsyncIterable<SourceEntry | SkippedItem>;
   /** Whole small files, results in the order of `entries`. Throws only when the connection as a whole is gone. */
   readMany(entries: readonly SourceEntry[], signal: AbortSignal): Promise<ReadResult[]>;
+  /** Gives the memory of results that nobody will look at again back to the next {@link readMany}. */
+  recycle?(results: readonly ReadResult[]): void;
   /** Opens one large file. Resolves to a SkippedItem when this one file cannot be read. */
   open(entry: SourceEntry, signal: AbortSignal): Promise<FileStream | SkippedItem>;
   /** Counts what {@link list} will find, for the percentage; may run beside it. */

@@ -10,12 +10,14 @@ export async function nonTerminal(query: Query): Promise<Findings> {
   return rows.map((run) => `${run.kind} ${run.id} is ${run.status} (attempt ${run.attempt})`);
 }
 
-/** A run that was accepted and is not there, or one that nobody asked for. */
+/** A run that was accepted and is not there, or one that nobody asked for: every request was repeated until it was answered. */
 export async function lostRuns(query: Query, asked: Asked): Promise<Findings> {
   const runs = new Set((await query<{ id: string }>('select id from runs')).map((run) => run.id));
-  const lost = asked.accepted.filter((id) => !runs.has(id)).map((id) => `run ${id} was accepted and is gone`);
-  const tooMany = runs.size - asked.requests;
-  return tooMany > 0 ? [...lost, `${tooMany} runs more than were asked for`] : lost;
+  const accepted = new Set(asked.accepted);
+  return [
+    ...[...accepted].filter((id) => !runs.has(id)).map((id) => `run ${id} was accepted and is gone`),
+    ...[...runs].filter((id) => !accepted.has(id)).map((id) => `run ${id} was asked for by nobody`),
+  ];
 }
 
 /** More than one completed attempt, or a backup that ended well without its one snapshot. */

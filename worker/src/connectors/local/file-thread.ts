@@ -15,6 +15,9 @@ import type {
 /** A thread that a system call holds (a dead network file system) is not waited for longer. */
 const closeTimeoutMs = 5000;
 
+/** What these threads make lives for a moment; without a bound each keeps 48 MiB of it. */
+const resourceLimits = { maxYoungGenerationSizeMb: 8 };
+
 interface Waiting {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
@@ -30,7 +33,11 @@ export class FileThread {
   constructor(root: RootDirectory) {
     const workerData: ThreadData = { rootFd: root.fd, rootPath: root.path };
     // Files opened by the thread are closed by others, so it must not close them a second time when it ends.
-    this.#worker = new Worker(new URL('./thread.ts', import.meta.url), { workerData, trackUnmanagedFds: false });
+    this.#worker = new Worker(new URL('./thread.ts', import.meta.url), {
+      workerData,
+      trackUnmanagedFds: false,
+      resourceLimits,
+    });
     this.#worker.on('message', (reply: ThreadReply) => this.#receive(reply));
     this.#worker.on('error', (cause) => this.#fail(`the thread failed: ${String(cause)}`, cause));
     this.#ended = new Promise((resolve) => {

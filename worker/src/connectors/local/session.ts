@@ -15,10 +15,12 @@ import type { RootDirectory } from './directory-cursor.ts';
 import { FileThread } from './file-thread.ts';
 import { type BufferPair, createBufferPair, fileStream } from './large-file.ts';
 import { RecordReader } from './record-codec.ts';
-import { readSmallFiles } from './small-files.ts';
+import { readSmallFiles, roomFor } from './small-files.ts';
 import type { OpenReply } from './thread-protocol.ts';
 
 const smallFileBytes = 1024 * 1024;
+/** Of the memory for one batch; larger batches get memory of their own. */
+const roomBytes = 1024 * 1024;
 /** Threads that read small files: a second one keeps a disk busy while the first one hashes. */
 const readerThreads = 2;
 /** Replies of the walking thread under way; what bounds how far it is ahead of the consumer. */
@@ -30,6 +32,9 @@ export function localSession(handle: FileHandle, path: Buffer): SourceSession {
   const threads = new Set<FileThread>();
   const readers: FileThread[] = [];
   const freeBuffers: BufferPair[] = [];
+  // Fresh memory for each batch would cost page faults, and a collection for every few dozen MiB read.
+  const freeRooms: SharedArrayBuffer[] = [];
+  const roomOf = new WeakMap<readonly ReadResult[], SharedArrayBuffer>();
 
   function startThread(): FileThread {
     const thread = new FileThread(root);
@@ -106,7 +111,17 @@ export function localSession(handle: FileHandle, path: Buffer): SourceSession {
     open,
     async readMany(entries: readonly SourceEntry[], signal: AbortSignal): Promise<ReadResult[]> {
       signal.throwIfAborted();
-      return untilAborted(handled(readSmallFiles(reader(), entries, smallFileBytes)), signal);
+      const bytes = roomFor(entries, smallFileBytes);
+      const room =
+        bytes <= roomBytes ? (freeRooms.pop() ?? new SharedArrayBuffer(roomBytes)) : new SharedArrayBuffer(bytes);
+      const results = await untilAborted(handled(readSmallFiles(reader(), entries, room, smallFileBytes)), signal);
+      roomOf.set(results, room);
+      return results;
+    },
+    recycle(results: readonly ReadResult[]) {
+      const room = roomOf.get(results);
+      roomOf.delete(results);
+      if (room?.byteLength === roomBytes) freeRooms.push(room);
     },
     async close() {
       await Promise.all([...threads].map(endThread));

@@ -17,7 +17,8 @@ export type ThreadRequest =
   | {
       readonly op: 'read';
       readonly count: number;
-      readonly totalBytes: number;
+      /** Where the contents go, one after the other; holds what was listed of all files. */
+      readonly room: SharedArrayBuffer;
       readonly paths: ArrayBuffer;
       readonly limitBytes: number;
     }
@@ -37,8 +38,8 @@ export interface CountReply {
 }
 export interface ReadReply {
   readonly records: ArrayBuffer;
-  /** The first holds all files that fit what was listed; each other one a file that has grown. */
-  readonly buffers: ArrayBuffer[];
+  /** Contents of files that have grown since they were listed. */
+  readonly grown: ArrayBuffer[];
 }
 export interface OpenReply {
   /** The caller closes it; absent where the file could not be opened. */

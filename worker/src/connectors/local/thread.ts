@@ -58,21 +58,23 @@ function countMore(): CountReply {
 
 function readMany(request: Extract<ThreadRequest, { op: 'read' }>): ReadReply {
   const paths = new RecordReader(request.paths);
-  const shared = Buffer.from(new ArrayBuffer(request.totalBytes));
-  const buffers = [shared.buffer as ArrayBuffer];
+  const room = Buffer.from(request.room);
+  const grown: ArrayBuffer[] = [];
   const records = new RecordWriter(request.paths.byteLength + request.count * 96);
   let used = 0;
   for (let at = 0; at < request.count; at += 1) {
     const listedBytes = paths.u32();
-    const result = readSmall(opener, paths.bytes(), shared.subarray(used, used + listedBytes), request.limitBytes);
-    if (result.ok && result.data.buffer !== shared.buffer) buffers.push(result.data.buffer as ArrayBuffer);
-    writeResult(records, result, result.ok && result.data.buffer !== shared.buffer ? buffers.length - 1 : 0);
+    const result = readSmall(opener, paths.bytes(), room.subarray(used, used + listedBytes), request.limitBytes);
+    const isInRoom = !result.ok || result.data.buffer === room.buffer;
+    if (!isInRoom) grown.push(result.data.buffer as ArrayBuffer);
+    writeResult(records, result, isInRoom ? 0 : grown.length);
     used += listedBytes;
   }
-  return { records: records.finish(), buffers };
+  return { records: records.finish(), grown };
 }
 
-function writeResult(records: RecordWriter, result: ReadResult, buffer: number): void {
+/** `grown`: 0 for the room, else which of the grown files, counted from 1. */
+function writeResult(records: RecordWriter, result: ReadResult, grown: number): void {
   records.u8(result.ok ? 1 : 0);
   if (!result.ok) {
     records.item(result.skipped);
@@ -81,7 +83,7 @@ function writeResult(records: RecordWriter, result: ReadResult, buffer: number):
   records.item(result.entry);
   records.u8(result.changed ? 1 : 0);
   records.bytes(result.sha256 ?? Buffer.alloc(0));
-  records.u32(buffer);
+  records.u32(grown);
   records.u32(result.data.byteOffset);
 }
 
@@ -110,7 +112,7 @@ function answer(request: ThreadRequest): { value: ThreadReply & { ok: true }; tr
       return reply(countMore());
     case 'read': {
       const read = readMany(request);
-      return reply(read, read.records, ...read.buffers);
+      return reply(read, read.records, ...read.grown);
     }
     case 'open': {
       const opened = open(request.path);

@@ -20,7 +20,7 @@ const maxBatchBytes = 1024 * 1024;
 /** Directories and the like weigh little, but are not for nothing. */
 const maxBatchItems = 256;
 
-type Outcome = { readonly results: ReadResult[] } | { readonly error: unknown };
+type Outcome = { readonly results: readonly ReadResult[] } | { readonly error: unknown };
 interface Batch {
   readonly items: (SourceEntry | SkippedItem)[];
   /** Positions in `items` of the files that are read together. */
@@ -48,7 +48,10 @@ export async function* readSource(
   try {
     for await (const batch of queue) {
       signal.throwIfAborted();
-      yield settledItems(batch, await batch.outcome);
+      const outcome = await batch.outcome;
+      yield settledItems(batch, outcome);
+      // Asked for the next batch, the consumer is done with this one.
+      if ('results' in outcome) session.recycle?.(outcome.results);
     }
     signal.throwIfAborted();
   } finally {
