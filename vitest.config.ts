@@ -7,7 +7,9 @@ export default defineConfig({
     pool: 'forks',
     // Files of one run share two servers and few cores.
     maxWorkers: 2,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    // Says when a wait is in vain, not how fast something is.
+    expect: { poll: { timeout: 20_000 } },
   },
 });

@@ -15,6 +15,8 @@ export const hubSettings: Readonly<Record<string, string>> = {
   XVAULT_WORKER_OFFLINE_LIMIT_MS: '90000',
   XVAULT_RETRY_BASE_MS: '200',
   XVAULT_RETRY_MAX_MS: '2000',
+  // So that a disk is found to be full by writing to it, and restores from a nearly full one go on.
+  XVAULT_WORKER_MIN_FREE_DISK_BYTES: '0',
   XVAULT_LOGIN_LIMIT_PER_MINUTE: '100000',
   XVAULT_API_LIMIT_PER_MINUTE: '1000000',
 };

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { compareTrees } from '@xvault/shared/testing/compare-trees.ts';
 import { z } from 'zod';
-import { hasEnded, runView } from '../../api/runs.ts';
+import { hasEnded, type RunView, runView } from '../../api/runs.ts';
 import type { ChaosTenant } from '../tenants.ts';
 import type { Asked } from '../workload.ts';
 import type { Findings, Query } from './finding.ts';
@@ -17,6 +17,8 @@ interface SnapshotRow extends Record<string, unknown> {
 const restoreAnswer = z.object({ run: z.object({ id: z.string() }) });
 /** Restores under way at once. */
 const lanes = 6;
+/** Nothing is in the way any more: what takes longer than this waits for nothing. */
+const restoreLimitMs = 120_000;
 
 /** Restores every committed snapshot through the API and compares it with its source, byte by byte. */
 export async function unrestorable(
@@ -48,6 +50,7 @@ async function restoreAndCompare(
   const body = { target: { type: 'directory', path } };
   const { run } = await tenant.client.post(`/api/v1/snapshots/${snapshot.id}/restore`, body, restoreAnswer);
   const end = await endOf(tenant, run.id, signal);
+  if (end === undefined) return [`snapshot ${snapshot.id}: the restore ${run.id} does not end`];
   if (end.status !== 'success') return [`snapshot ${snapshot.id}: the restore ${end.status}, ${end.error_code}`];
   return compareAndRemove(`snapshot ${snapshot.id}`, tree, path);
 }
@@ -84,10 +87,13 @@ function owner(row: SnapshotRow, tenants: readonly ChaosTenant[]): { tenant: Cha
   return { tenant, tree: job.tree };
 }
 
-async function endOf({ client }: ChaosTenant, runId: string, signal: AbortSignal): Promise<z.infer<typeof runView>> {
-  for (;;) {
+/** Undefined when it has not ended in good time. */
+async function endOf({ client }: ChaosTenant, runId: string, signal: AbortSignal): Promise<RunView | undefined> {
+  const deadline = performance.now() + restoreLimitMs;
+  while (performance.now() < deadline) {
     const run = await client.get(`/api/v1/runs/${runId}`, runView);
     if (hasEnded(run)) return run;
     await sleep(100, undefined, { signal });
   }
+  return undefined;
 }
