@@ -163,7 +163,8 @@ interface KindEntry {
 /** The catalogue of run kinds. A worker starts only if it has exactly one handler for each. */
 export const runKinds: Record<RunKind, KindEntry> = {
   backup: { slot: 'data', writesDisk: true, maxAttempts: 3 },
-  restore: { slot: 'data', writesDisk: true, maxAttempts: 3 },
+  // A nearly full worker must still give back what it holds; a restore looks at its own target's space.
+  restore: { slot: 'data', writesDisk: false, maxAttempts: 3 },
   validation: { slot: 'data', writesDisk: false, maxAttempts: 3 },
   retention: { slot: 'control', writesDisk: false, maxAttempts: 5 },
   probe: { slot: 'control', writesDisk: false, maxAttempts: 1 },

@@ -30,6 +30,8 @@ export function openPostgres(url: string, { logger, poolSize = 10 }: DatabaseOpt
     ...connection,
     max: poolSize,
     application_name: 'xvault-hub',
+    // A Hub that was stopped inside a transaction must not hold its locks for ever.
+    idle_in_transaction_session_timeout: 15_000,
     Client: clientClass(logger),
   });
   pool.on('error', (error) => logger.warn({ err: error }, 'an idle database connection was lost'));

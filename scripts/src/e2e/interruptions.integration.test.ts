@@ -42,11 +42,19 @@ async function jobOn(name: string, sizeBytes: number): Promise<string> {
 
 /** Until the attempt has written something: then there is something to leave behind. */
 async function untilWriting(runId: string): Promise<void> {
-  while ((await e2e.stored()).length === 0) {
+  while (!(await e2e.stored()).some((path) => path.includes('.part-'))) {
     const now = await e2e.customer.api.get(`/api/v1/runs/${runId}`, runView);
     expect(hasEnded(now), 'ended too soon').toBe(false);
     await sleep(5);
   }
+}
+
+/** The snapshot is taken off the small disk again. */
+async function expectSuccess(jobId: string): Promise<void> {
+  const backup = await e2e.customer.backUp(jobId);
+  expect([backup.status, backup.error_code]).toEqual(['success', null]);
+  const { locator } = await e2e.customer.snapshot(backup.snapshot_id ?? '');
+  await rm(join(disk, locator.local_path), { recursive: true });
 }
 
 test('a full destination fails the run, leaves nothing, and the next run that fits succeeds', async () => {
@@ -54,10 +62,7 @@ test('a full destination fails the run, leaves nothing, and the next run that fi
   expect([failed.status, failed.error_code]).toEqual(['failed', 'STORAGE_FULL']);
   expect(failed.error_summary).toBe(errorCatalogue.STORAGE_FULL.sentence);
   expect(await e2e.stored()).toEqual([]);
-  const fits = await e2e.customer.backUp(await jobOn('fits', 2 ** 20));
-  expect(fits.status).toBe('success');
-  const { locator } = await e2e.customer.snapshot(fits.snapshot_id ?? '');
-  await rm(join(disk, locator.local_path), { recursive: true });
+  await expectSuccess(await jobOn('fits', 2 ** 20));
 });
 
 test('a cancelled backup ends as cancelled and leaves nothing', async () => {
@@ -80,5 +85,19 @@ test('a worker killed in the middle of a run: the run is said to be lost, and no
   expect(ended.error_summary).toBe(errorCatalogue.WORKER_LOST.sentence);
   await e2e.platform.startWorker();
   await expect.poll(() => e2e.stored(), { timeout: 20_000 }).toEqual([]);
-  expect((await e2e.customer.backUp(job)).status).toBe('success');
+  await expectSuccess(job);
+});
+
+test('a worker that was stopped for longer than its lease and goes on can report nothing and leaves nothing', async () => {
+  const runId = await e2e.customer.startBackup(await jobOn('stopped', 40 * 2 ** 20));
+  await untilWriting(runId);
+  const pid = e2e.platform.worker?.pid;
+  if (pid === undefined) throw new Error('there is no worker');
+  process.kill(pid, 'SIGSTOP');
+  const before = await e2e.customer.ended(runId);
+  expect([before.status, before.error_code]).toEqual(['failed', 'WORKER_LOST']);
+  process.kill(pid, 'SIGCONT');
+  await expect.poll(() => e2e.stored(), { timeout: 30_000 }).toEqual([]);
+  const after = await e2e.customer.api.get(`/api/v1/runs/${runId}`, runView);
+  expect([after.status, after.error_code, after.snapshot_id]).toEqual(['failed', 'WORKER_LOST', null]);
 });
