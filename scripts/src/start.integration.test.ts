@@ -67,7 +67,7 @@ test('a restart goes on where it was, shows no password, and refuses company on 
 
   const second = runScript('scripts/src/start.ts', [], { ...env, XVAULT_HUB_PORT: String(await freePort()) });
   expect(await second.ended).toBe(1);
-  expect(second.stderr()).toContain('another xVault is running on this data folder');
+  expect(second.stderr()).toContain('another process is using this folder');
   expect((await fetch(`${url}/readyz`)).status).toBe(200);
 
   script.signal('SIGTERM');

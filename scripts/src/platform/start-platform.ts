@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { guardFolder } from '@xvault/shared/folder-guard.ts';
 import { findProgram } from '@xvault/shared/testing/find-program.ts';
 import { freePort } from '@xvault/shared/testing/free-port.ts';
 import { redisConfig } from '@xvault/shared/testing/redis.ts';
@@ -14,7 +15,6 @@ import {
   type Places,
   workerEnvironment,
 } from './environment.ts';
-import { guardFolder } from './folder-guard.ts';
 import { nodeCommand } from './node-command.ts';
 import { openSecrets, type PlatformSecrets } from './secrets.ts';
 import { answersOk, untilReady } from './until.ts';

@@ -16,8 +16,8 @@ test('a second use is refused, also by another name, until the first is over', a
   const release = await guardFolder(folder);
   const alias = `${folder}-alias`;
   symlinkSync(folder, alias);
-  await expect(guardFolder(folder)).rejects.toThrow('another xVault is running');
-  await expect(guardFolder(alias)).rejects.toThrow('another xVault is running');
+  await expect(guardFolder(folder)).rejects.toThrow('another process is using this folder');
+  await expect(guardFolder(alias)).rejects.toThrow('another process is using this folder');
   rmSync(alias);
   await release();
   await (await guardFolder(folder))();
@@ -29,7 +29,7 @@ test('a killed process leaves nothing that refuses the next', async () => {
     process.stdout.write('held'); setInterval(() => {}, 1000);`;
   const holder = spawn(process.execPath, ['--input-type=module', '-e', source]);
   await once(holder.stdout, 'data');
-  await expect(guardFolder(folder)).rejects.toThrow('another xVault is running');
+  await expect(guardFolder(folder)).rejects.toThrow('another process is using this folder');
   holder.kill('SIGKILL');
   await once(holder, 'exit');
   await (await guardFolder(folder))();
