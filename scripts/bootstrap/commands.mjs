@@ -13,7 +13,7 @@ export const commands = {
   start: { script: 'scripts/src/start.ts', programs: platform, wanted: [] },
   test: {
     script: 'scripts/src/test/main.ts',
-    programs: [...platform, 'age', 'zstd', 'sshd', 'postgres', 'rclone'],
+    programs: [...platform, 'age', 'zstd', 'unzip', 'python', 'sshd', 'postgres', 'rclone'],
     wanted: [],
   },
   bench: {

@@ -19,6 +19,7 @@ export const programs = {
   postgres: { names: ['initdb'], apt: 'postgresql', brew: 'postgresql@17', dnf: 'postgresql-server' },
   rclone: { names: ['rclone'], apt: 'rclone', brew: 'rclone', dnf: 'rclone' },
   restic: { names: ['restic'], apt: 'restic', brew: 'restic', dnf: 'restic' },
+  unzip: { names: ['unzip'], apt: 'unzip', brew: 'unzip', dnf: 'unzip' },
   python: { names: ['python3'], apt: 'python3', brew: 'python3', dnf: 'python3' },
   make: { names: ['make'], apt: 'make', brew: 'make', dnf: 'make' },
   compiler: { names: ['g++', 'clang++'], apt: 'g++', brew: 'gcc', dnf: 'gcc-c++' },
