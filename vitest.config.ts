@@ -1,12 +1,27 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+/** These take minutes; begun last, they would run alone at the end. */
+const longFirst = ['e2e/trees', 'chaos/chaos', 'demo/demo', 'sftp/loss', 'start.integration'];
+
+class LongFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = (file: TestSpecification) => {
+      const at = longFirst.findIndex((part) => file.moduleId.includes(part));
+      return at < 0 ? longFirst.length : at;
+    };
+    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b));
+  }
+}
 
 export default defineConfig({
   test: {
     include: ['{shared,hub,worker,scripts}/src/**/*.test.ts', 'scripts/bootstrap/**/*.test.ts'],
     globalSetup: ['shared/src/testing/vitest-servers.ts'],
     pool: 'forks',
-    // Files of one run share two servers and few cores.
-    maxWorkers: 2,
+    // Two cores' worth of work, and one more because many tests wait.
+    maxWorkers: 3,
+    sequence: { sequencer: LongFirst },
     testTimeout: 120_000,
     hookTimeout: 120_000,
     // Says when a wait is in vain, not how fast something is.
