@@ -92,6 +92,17 @@ export const errorCatalogue = {
   ),
   SOURCE_PATH_NOT_FOUND: entry('customer', false, 422, 'The path to back up does not exist.'),
   SOURCE_PERMISSION: entry('customer', false, 422, 'The path to back up may not be read by this user.'),
+  SOURCE_TLS_FAILED: entry('customer', false, 422, 'The certificate of the server could not be trusted.'),
+  SOURCE_TOOL_MISSING: entry('customer', false, 422, 'The server lacks a program that this backup needs.'),
+  SOURCE_BUCKET_NOT_FOUND: entry('customer', false, 422, 'The bucket does not exist.'),
+  DATABASE_NOT_FOUND: entry('customer', false, 422, 'A database to back up does not exist or may not be seen.'),
+  DATABASE_PERMISSION: entry('customer', false, 422, 'The database user lacks a privilege that this needs.'),
+  DATABASE_DUMP_FAILED: entry('customer', true, 422, 'The database could not be dumped completely.'),
+  DATABASE_RESTORE_FAILED: entry('customer', false, 422, 'The database could not be restored completely.'),
+  DATABASE_EXISTS: entry('customer', false, 409, 'A database of that name exists and is not empty.'),
+  WORDPRESS_NOT_FOUND: entry('customer', false, 422, 'No WordPress installation was found at this path.'),
+  WORDPRESS_CONFIG_UNREADABLE: entry('customer', false, 422, 'The configuration of WordPress could not be understood.'),
+  HOOK_FAILED: entry('customer', false, 422, 'A command or webhook before or after the backup failed.'),
   SOURCE_LOST: entry('customer', true, 422, 'The connection to the server broke during the transfer.'),
   SOURCE_READ_FAILED: entry('customer', true, 422, 'The source could not be read.'),
 
@@ -104,6 +115,11 @@ export const errorCatalogue = {
 
   // Storage and artifacts
   STORAGE_FULL: entry('operator', true, 507, 'The destination is full.'),
+  STORAGE_AUTH_FAILED: entry('customer', false, 422, 'The destination refused the access key.'),
+  STORAGE_PERMISSION: entry('customer', false, 422, 'The access key lacks a permission that the destination needs.'),
+  STORAGE_BUCKET_NOT_FOUND: entry('customer', false, 422, 'The bucket of the destination does not exist.'),
+  STORAGE_UNREACHABLE: entry('customer', true, 422, 'The destination could not be reached.'),
+  STORAGE_NOT_CONFIGURED: entry('operator', false, 503, 'This destination is not set up on the platform.'),
   STORAGE_FAILED: entry('operator', true, 500, 'The destination could not be written or read.'),
   ARTIFACT_CORRUPT: entry(
     'operator',
@@ -120,6 +136,7 @@ export const errorCatalogue = {
   RESTORE_TARGET_NOT_EMPTY: entry('customer', false, 409, 'The target directory exists and is not empty.'),
   RESTORE_TARGET_INVALID: entry('customer', false, 422, 'The target directory cannot be used.'),
   RESTORE_PATH_NOT_FOUND: entry('customer', false, 422, 'A path to restore is not in the snapshot.'),
+  RESTORE_TARGET_UNSUPPORTED: entry('customer', false, 422, 'This kind of target cannot take that restore.'),
   RESTORE_FAILED: entry('system', true, 500, 'The restored files could not be written.'),
 } as const satisfies Record<string, CatalogueEntry>;
 

@@ -6,7 +6,7 @@ import { runKindNames, runResult, runSpec } from './run-kinds.ts';
 
 /** The Hub's API for workers, below `/internal/v1`. All but `enrol` carry the worker's own token as bearer. */
 
-export const capability = z.enum(['backup', 'restore', 'validation', 'retention', 'probe', 'vault']);
+export const capability = z.enum(['backup', 'restore', 'validation', 'retention', 'probe', 'maintenance', 'vault']);
 export type Capability = z.infer<typeof capability>;
 
 /** POST /workers/enrol, bearer: the enrolment token. Asking again with the same id makes a new token and ends the old one. */
@@ -61,8 +61,16 @@ export const startResponse = z.strictObject({
   snapshot_id: idSchema.nullable(),
   /** Sealed to the credentials recipient. */
   source_secret_sealed: z.string().nullable(),
-  /** The tenant's identity, sealed to the vault recipient; only for kinds that read a snapshot. */
-  tenant_identity_sealed: z.string().nullable(),
+  /** Of the destination that is written or read, where it has a secret; sealed to the credentials recipient. */
+  destination_secret_sealed: z.string().nullable(),
+  /** Of the source that is restored to; sealed to the credentials recipient. */
+  target_secret_sealed: z.string().nullable(),
+  /** The tenant's identities, newest first, sealed to the vault recipient; only for kinds that read a snapshot. */
+  tenant_identities_sealed: z.array(z.string()),
+  /** What the customer gave for this run alone, sealed to the vault recipient. */
+  run_identity_sealed: z.string().nullable(),
+  /** Bytes a second that the run may read or write now; null for no limit. */
+  bandwidth_limit_bps: z.int().min(1).nullable(),
 });
 export type StartResponse = z.infer<typeof startResponse>;
 
@@ -108,6 +116,8 @@ export const heartbeatResponse = z.strictObject({
       action: z.enum(['continue', 'cancel', 'superseded']),
       /** Events up to this sequence are stored. */
       events_stored_to: z.int().min(0),
+      /** As at start; it may change while the run goes on. */
+      bandwidth_limit_bps: z.int().min(1).nullable().optional(),
     }),
   ),
 });
@@ -136,6 +146,7 @@ export const outcome = z.discriminatedUnion('status', [
   z.strictObject({ status: z.literal('handed_back'), ...outcomeBase }),
 ]);
 export type Outcome = z.infer<typeof outcome>;
+export type OutcomeInput = z.input<typeof outcome>;
 
 /** POST /runs/:id/finish. The same epoch and lease get the same answer again. */
 export const finishRequest = z.strictObject({
@@ -146,6 +157,7 @@ export const finishRequest = z.strictObject({
   outcome,
 });
 export type FinishRequest = z.infer<typeof finishRequest>;
+export type FinishRequestInput = z.input<typeof finishRequest>;
 export const finishResponse = z.strictObject({
   /** The run's status now; `queued` when another attempt follows. */
   run_status: z.enum(['queued', 'success', 'warning', 'failed', 'cancelled']),

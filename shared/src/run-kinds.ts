@@ -1,16 +1,13 @@
 import { z } from 'zod';
+import { archiveOptions } from './archive-options.ts';
+import { destinationConnection } from './destinations.ts';
 import { idSchema } from './ids.ts';
+import { restoreActions, restoreChange, restoreTarget } from './restore-targets.ts';
 import { snapshotRef, snapshotResult } from './snapshots.ts';
-import { absolutePath, destinationConnection, sourceConnection } from './sources.ts';
+import { sourceConnection } from './sources.ts';
 
-/** Options of the archive engine. */
-export const archiveOptions = z.strictObject({
-  /** zstd level. */
-  compression_level: z.int().min(1).max(19).default(3),
-  /** Stay on the file system of the source's root. */
-  one_file_system: z.boolean().default(false),
-});
-export type ArchiveOptions = z.infer<typeof archiveOptions>;
+export { type ArchiveOptions, archiveOptions } from './archive-options.ts';
+export { type RestoreTarget, restoreTarget } from './restore-targets.ts';
 
 /**
  * A path inside a snapshot, as text. Names that are not UTF-8 are written with each foreign byte as `\xHH`, and a
@@ -31,37 +28,54 @@ const backupSpec = z.strictObject({
   recipients: z.array(z.string()).min(1),
 });
 
-export const restoreTarget = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('export'), format: z.enum(['tar.zst', 'zip']).default('tar.zst') }),
-  z.strictObject({
-    type: z.literal('directory'),
-    /** Must not exist, or be empty. */
-    path: absolutePath,
-    /** Keep setuid, setgid bits of files. */
-    allow_setuid: z.boolean().default(false),
-  }),
-]);
-export type RestoreTarget = z.infer<typeof restoreTarget>;
-
 const restoreSpec = z.strictObject({
   kind: z.literal('restore'),
   snapshot: snapshotRef,
   /** Entries to restore, directories with all below them; null restores all. */
   paths: z.array(snapshotPath).min(1).max(10_000).nullable(),
   target: restoreTarget,
+  /** List what would change, change nothing. */
+  dry_run: z.boolean().default(false),
   /** Set when the target is an export. */
   export_id: idSchema.nullable(),
   export_expires_at: z.iso.datetime().nullable(),
 });
 
-const validationSpec = z.strictObject({ kind: z.literal('validation'), snapshot: snapshotRef });
+/** `quick`: sizes, the manifest's hash, the seek table. `full`: every byte. */
+export const validationLevel = z.enum(['quick', 'full']);
+export type ValidationLevel = z.infer<typeof validationLevel>;
+
+const validationSpec = z.strictObject({
+  kind: z.literal('validation'),
+  snapshot: snapshotRef,
+  level: validationLevel.default('full'),
+});
+
+/** What of a snapshot's index is wanted; all that is set must hold. */
+export const fileSearch = z.strictObject({
+  /** Part of the path, upper and lower case alike. */
+  text: z.string().min(1).max(1024).nullable().default(null),
+  /** Pattern as in .gitignore, from the snapshot's root. */
+  glob: z.string().min(1).max(4096).nullable().default(null),
+  min_size_bytes: z.int().min(0).nullable().default(null),
+  max_size_bytes: z.int().min(0).nullable().default(null),
+  modified_after: z.iso.datetime({ offset: true }).nullable().default(null),
+  modified_before: z.iso.datetime({ offset: true }).nullable().default(null),
+});
+export type FileSearch = z.infer<typeof fileSearch>;
 
 const probeSpec = z.strictObject({
   kind: z.literal('probe'),
   probe: z.discriminatedUnion('type', [
     /** Connect to a source, read its root, report the host key. */
     z.strictObject({ type: z.literal('source'), source_id: idSchema, source: sourceConnection }),
-    /** List files of a snapshot from its index. */
+    /** Write, read and remove a small object of a destination. */
+    z.strictObject({
+      type: z.literal('destination'),
+      destination_id: idSchema,
+      destination: destinationConnection,
+    }),
+    /** List or search files of a snapshot in its index. */
     z.strictObject({
       type: z.literal('files'),
       snapshot: snapshotRef,
@@ -70,6 +84,7 @@ const probeSpec = z.strictObject({
       /** Index line to go on from. */
       offset: z.int().min(0).default(0),
       limit: z.int().min(1).max(1000).default(100),
+      search: fileSearch.nullable().default(null),
     }),
   ]),
 });
@@ -87,6 +102,8 @@ export const runSpec = z.discriminatedUnion('kind', [
 export type RunSpec = z.infer<typeof runSpec>;
 export type RunKind = RunSpec['kind'];
 export type SpecOf<K extends RunKind> = Extract<RunSpec, { kind: K }>;
+/** A spec before its defaults are filled in. */
+export type SpecInput<K extends RunKind> = Extract<z.input<typeof runSpec>, { kind: K }>;
 
 /** One file of a snapshot as the API shows it. */
 export const fileEntry = z.strictObject({
@@ -108,7 +125,19 @@ const restoreResult = z.strictObject({
   kind: z.literal('restore'),
   file_count: z.int().min(0),
   bytes: z.int().min(0),
-  export: z.strictObject({ size_bytes: z.int().min(0), sha256: z.string(), file_name: z.string() }).nullable(),
+  export: z
+    .strictObject({
+      size_bytes: z.int().min(0),
+      sha256: z.string(),
+      file_name: z.string(),
+      /** Where it lies when not on the worker's own shelf. */
+      s3: z.strictObject({ bucket: z.string(), object_key: z.string() }).nullable().default(null),
+    })
+    .nullable(),
+  /** How many paths met each action. */
+  actions: z.partialRecord(z.enum(restoreActions), z.int().min(0)).default({}),
+  /** Of a dry run: the first of what would change. */
+  changes: z.array(restoreChange).max(1000).default([]),
 });
 const validationResult = z.strictObject({
   kind: z.literal('validation'),
@@ -130,6 +159,19 @@ const probeResult = z.strictObject({
       server: z.string().nullable(),
       entry_names: z.array(z.string()).max(100),
       latency_ms: z.number().min(0),
+      /** What counting found within a few seconds; `complete` when it came to the end. */
+      measure: z
+        .strictObject({ file_count: z.int().min(0), total_bytes: z.int().min(0), complete: z.boolean() })
+        .nullable()
+        .default(null),
+      /** What else is worth knowing: versions, whether a shell and tar are there, databases. For people. */
+      details: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])).default({}),
+    }),
+    z.strictObject({
+      type: z.literal('destination'),
+      latency_ms: z.number().min(0),
+      free_bytes: z.int().min(0).nullable(),
+      details: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])).default({}),
     }),
     z.strictObject({
       type: z.literal('files'),
@@ -148,6 +190,8 @@ export const runResult = z.discriminatedUnion('kind', [
 ]);
 export type RunResult = z.infer<typeof runResult>;
 export type ResultOf<K extends RunKind> = Extract<RunResult, { kind: K }>;
+/** A result as a handler makes it, before its defaults are filled in. */
+export type ResultInput<K extends RunKind = RunKind> = Extract<z.input<typeof runResult>, { kind: K }>;
 
 export type SlotClass = 'data' | 'control';
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { destinationConnection } from './destinations.ts';
 import { idSchema } from './ids.ts';
 
 /** Where a snapshot lives. */
@@ -9,11 +10,45 @@ export const locator = z.discriminatedUnion('storage_backend', [
     /** Directory of the snapshot, relative to the worker's storage root. */
     local_path: z.string().min(1).max(1024),
   }),
+  z.strictObject({
+    storage_backend: z.literal('s3'),
+    bucket: z.string().min(1).max(255),
+    /** What the keys of the snapshot's files begin with; no slash at its end. */
+    object_key: z.string().min(1).max(1024),
+    /** Of the artifact, as the server gave it. */
+    etag: z.string().max(255).nullable(),
+  }),
 ]);
 export type Locator = z.infer<typeof locator>;
 
+/** The one worker that can reach the snapshot; null when every worker can. */
+export function ownerOf(place: Locator): string | null {
+  return place.storage_backend === 'local_fs' ? place.worker_id : null;
+}
+
+/** Directory below a worker's storage root. Throws for a snapshot that is in a bucket. */
+export function localPathIn(place: Locator): string {
+  if (place.storage_backend !== 'local_fs') throw new Error("the snapshot is not on a worker's disk");
+  return place.local_path;
+}
+
 const bytes = z.int().min(0);
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+
+const storedFiles = {
+  artifact_bytes: bytes,
+  artifact_sha256: sha256Hex,
+  index_bytes: bytes,
+  index_sha256: sha256Hex,
+  /** Of manifest.json; null for snapshots older than the field. */
+  manifest_bytes: bytes.nullable().default(null),
+  manifest_sha256: sha256Hex.nullable().default(null),
+};
+
+export const snapshotEncryption = z.strictObject({
+  algorithm: z.literal('age'),
+  recipients: z.array(z.string()).min(1),
+});
 
 /** What a backup run reports when its artifact is published. */
 export const snapshotResult = z.strictObject({
@@ -27,11 +62,8 @@ export const snapshotResult = z.strictObject({
   tar_bytes: bytes,
   /** Artifact and index together, as stored. */
   stored_bytes: bytes,
-  artifact_bytes: bytes,
-  artifact_sha256: sha256Hex,
-  index_bytes: bytes,
-  index_sha256: sha256Hex,
-  encryption: z.strictObject({ algorithm: z.literal('age'), recipients: z.array(z.string()).min(1) }),
+  ...storedFiles,
+  encryption: snapshotEncryption,
 });
 export type SnapshotResult = z.infer<typeof snapshotResult>;
 
@@ -40,9 +72,9 @@ export const snapshotRef = z.strictObject({
   snapshot_id: idSchema,
   source_id: idSchema,
   locator,
-  artifact_bytes: bytes,
-  artifact_sha256: sha256Hex,
-  index_bytes: bytes,
-  index_sha256: sha256Hex,
+  ...storedFiles,
+  /** Null, as in specs older than the field, is the worker's own disk. */
+  destination_id: idSchema.nullable().default(null),
+  destination: destinationConnection.default({ type: 'local_fs', config: {} }),
 });
 export type SnapshotRef = z.infer<typeof snapshotRef>;

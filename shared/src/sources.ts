@@ -1,68 +1,99 @@
 import { z } from 'zod';
+import { absolutePath } from './source-kinds/common.ts';
+import { databaseSecret, mysqlConfig, postgresConfig } from './source-kinds/database.ts';
+import { ftpConfig, ftpSecret } from './source-kinds/ftp.ts';
+import { s3Secret, s3SourceConfig } from './source-kinds/s3.ts';
+import { sftpConfig, sftpSecret, sshConfig } from './source-kinds/ssh.ts';
+import { wordpressConfig, wordpressSecret } from './source-kinds/wordpress.ts';
 
-const absolutePath = z
-  .string()
-  .min(1)
-  .max(4096)
-  .refine((path) => path.startsWith('/') && !path.includes('\0'), 'must be an absolute path without NUL')
-  .refine((path) => !path.split('/').includes('..'), 'must not contain ".."');
+export type { DatabaseSecret, MysqlConfig, PostgresConfig } from './source-kinds/database.ts';
+export type { FtpConfig, FtpSecret } from './source-kinds/ftp.ts';
+export type { S3Secret, S3SourceConfig } from './source-kinds/s3.ts';
+export type { JumpHost, SftpConfig, SftpSecret, SshConfig } from './source-kinds/ssh.ts';
+export { hostKeyFingerprint, sftpSecret } from './source-kinds/ssh.ts';
+export type { WordpressConfig } from './source-kinds/wordpress.ts';
+export { absolutePath };
 
 export const localConfig = z.strictObject({ path: absolutePath });
 
-export const sftpConfig = z.strictObject({
-  host: z
-    .string()
-    .min(1)
-    .max(255)
-    .regex(/^[A-Za-z0-9._:-]+$/, 'must be a host name or an address'),
-  port: z.int().min(1).max(65535).default(22),
-  user: z
-    .string()
-    .min(1)
-    .max(255)
-    .refine((user) => !/[\0\r\n]/.test(user), 'must not contain line breaks'),
-  path: absolutePath,
-});
+/** The public part of each kind of source. */
+export const sourceConfigs = {
+  local: localConfig,
+  sftp: sftpConfig,
+  ssh: sshConfig,
+  ftp: ftpConfig,
+  s3: s3SourceConfig,
+  mysql: mysqlConfig,
+  postgres: postgresConfig,
+  wordpress: wordpressConfig,
+} as const;
 
-export const localSecret = z.strictObject({});
-export const sftpSecret = z
-  .strictObject({
-    password: z.string().min(1).max(4096).optional(),
-    private_key: z.string().min(1).max(65536).optional(),
-    passphrase: z.string().max(4096).optional(),
-  })
-  .refine((secret) => secret.password !== undefined || secret.private_key !== undefined, {
-    message: 'give a password or a private key',
-  });
+/** What is sealed on arrival; null where there is nothing to seal. */
+export const sourceSecrets = {
+  local: null,
+  sftp: sftpSecret,
+  ssh: sftpSecret,
+  ftp: ftpSecret,
+  s3: s3Secret,
+  mysql: databaseSecret,
+  postgres: databaseSecret,
+  wordpress: wordpressSecret,
+} as const satisfies Record<keyof typeof sourceConfigs, z.ZodType | null>;
+
+/** Pinned `SHA256:…` fingerprint of the SSH host key; null until a probe has seen it. */
+const host_key = z.string().nullable();
 
 /** A source without its secret: what a run's spec carries. */
 export const sourceConnection = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('local'), config: localConfig }),
-  z.strictObject({
-    type: z.literal('sftp'),
-    config: sftpConfig,
-    /** Pinned `SHA256:…` fingerprint of the host key; null until a probe has seen it. */
-    host_key: z.string().nullable(),
-  }),
+  z.strictObject({ type: z.literal('sftp'), config: sftpConfig, host_key }),
+  z.strictObject({ type: z.literal('ssh'), config: sshConfig, host_key }),
+  z.strictObject({ type: z.literal('ftp'), config: ftpConfig }),
+  z.strictObject({ type: z.literal('s3'), config: s3SourceConfig }),
+  z.strictObject({ type: z.literal('mysql'), config: mysqlConfig, host_key }),
+  z.strictObject({ type: z.literal('postgres'), config: postgresConfig, host_key }),
+  z.strictObject({ type: z.literal('wordpress'), config: wordpressConfig, host_key }),
 ]);
 export type SourceConnection = z.infer<typeof sourceConnection>;
 export type SourceType = SourceConnection['type'];
-export type SftpConfig = z.infer<typeof sftpConfig>;
-export type SftpSecret = z.infer<typeof sftpSecret>;
+export type SourceOf<T extends SourceType> = Extract<SourceConnection, { type: T }>;
+export const sourceTypes = Object.keys(sourceConfigs) as [SourceType, ...SourceType[]];
 
-export const secretSchemas = { local: localSecret, sftp: sftpSecret } as const satisfies Record<SourceType, z.ZodType>;
+/** Kinds that are reached over SSH, or may be, and so pin a host key. */
+export const pinsHostKey: Record<SourceType, boolean> = {
+  local: false,
+  sftp: true,
+  ssh: true,
+  ftp: false,
+  s3: false,
+  mysql: true,
+  postgres: true,
+  wordpress: true,
+};
 
-/** Whether connecting needs a sealed secret. */
-export const sourceNeedsSecret: Record<SourceType, boolean> = { local: false, sftp: true };
-
-export const destinationConnection = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('local_fs'), config: z.strictObject({}) }),
-]);
-export type DestinationConnection = z.infer<typeof destinationConnection>;
+/** `host:port`, by which runs on one server are counted; null when no server is reached. */
+export function sourceHost(source: SourceConnection): string | null {
+  switch (source.type) {
+    case 'local':
+      return null;
+    case 's3':
+      return source.config.endpoint === null ? `aws:${source.config.region}` : new URL(source.config.endpoint).host;
+    case 'ftp': {
+      const port = source.config.port ?? (source.config.tls === 'implicit' ? 990 : 21);
+      return `${source.config.host.toLowerCase()}:${port}`;
+    }
+    case 'mysql':
+    case 'postgres': {
+      const { host, port } = source.config.ssh ?? source.config;
+      return `${host.toLowerCase()}:${port}`;
+    }
+    default:
+      return `${source.config.host.toLowerCase()}:${source.config.port}`;
+  }
+}
 
 /** True when `path` is `root` or below it, by the names alone (symlinks are the worker's matter). */
 export function isWithin(root: string, path: string): boolean {
   const base = root === '/' ? '/' : `${root.replace(/\/+$/, '')}/`;
   return path === root || `${path}/`.startsWith(base);
 }
-export { absolutePath };

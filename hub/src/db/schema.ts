@@ -110,6 +110,7 @@ export interface JobsTable {
   next_run_at: NullableTime;
   retention: NullableJson<Record<string, unknown>>;
   validation_mode: Generated<'none' | 'post_run'>;
+  validation_level: Generated<'quick' | 'full'>;
   notify: NullableJson<Record<string, unknown>>;
   priority: Generated<number>;
   max_attempts: Generated<number>;
@@ -138,10 +139,16 @@ export interface SnapshotsTable {
   artifact_sha256: string;
   index_bytes: number;
   index_sha256: string;
+  /** Null for snapshots older than the column. */
+  manifest_bytes: number | null;
+  manifest_sha256: string | null;
   encryption: Json<{ algorithm: string; recipients: string[] }>;
   warnings: Generated<number>;
   verified_at: NullableTime;
   validation_status: Generated<ValidationStatus>;
+  /** Of the last validation that ended. */
+  validation_level: 'quick' | 'full' | null;
+  validation_excerpt: string | null;
   locked_until: NullableTime;
   created_at: CreatedAt;
 }
@@ -151,7 +158,10 @@ export interface ExportsTable {
   tenant_id: string;
   snapshot_id: string;
   run_id: string;
-  worker_id: string;
+  /** Who keeps the file; null where it is in a bucket, and until it is made by whichever worker. */
+  worker_id: string | null;
+  /** Where the file is in a bucket. */
+  s3: NullableJson<{ bucket: string; object_key: string }>;
   format: string;
   status: Generated<'pending' | 'ready' | 'failed'>;
   file_name: string | null;
@@ -201,6 +211,25 @@ export interface IdempotencyKeysTable {
   created_at: GeneratedTime;
 }
 
+/** What a customer gave for one run alone; gone when the run has ended. */
+export interface RunSecretsTable {
+  run_id: string;
+  /** An age identity, sealed to the vault recipient. */
+  identity_sealed: string;
+  created_at: CreatedAt;
+}
+
+/** A key that snapshots of the tenant may be encrypted to, the present one among them. */
+export interface TenantKeysTable {
+  tenant_id: string;
+  recipient: string;
+  /** Sealed to the vault recipient; null when the customer holds it. */
+  identity_sealed: string | null;
+  created_at: CreatedAt;
+  /** When another took its place for new snapshots. */
+  retired_at: NullableTime;
+}
+
 export interface SettingsTable {
   key: string;
   value: JSONColumnType<Record<string, unknown>>;
@@ -224,6 +253,8 @@ export interface Database {
   schedule_fires: ScheduleFiresTable;
   idempotency_keys: IdempotencyKeysTable;
   settings: SettingsTable;
+  run_secrets: RunSecretsTable;
+  tenant_keys: TenantKeysTable;
 }
 
 export type RunRow = Selectable<RunsTable>;

@@ -17,6 +17,16 @@ export function findDestination(db: Db, tenantId: string, destinationId: string)
   return active(db, tenantId).where('id', '=', destinationId).executeTakeFirst();
 }
 
+/** Also one that was deleted: snapshots outlive it. */
+export function findKeptDestination(db: Db, tenantId: string, destinationId: string) {
+  return db
+    .selectFrom('destinations')
+    .selectAll()
+    .where('tenant_id', '=', tenantId)
+    .where('id', '=', destinationId)
+    .executeTakeFirst();
+}
+
 /** Keeps the destination from being deleted until the transaction ends. */
 export function findDestinationShared(trx: Transaction<Database>, tenantId: string, destinationId: string) {
   return active(trx, tenantId).where('id', '=', destinationId).forShare().executeTakeFirst();

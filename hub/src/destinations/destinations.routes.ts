@@ -25,7 +25,13 @@ export const destinationsRoutes: FastifyPluginAsyncZod = async (app) => {
       },
     },
     async (request, reply) => {
-      const row = await createDestination(db, actorOf(request), requireTenant(request).tenantId, request.body);
+      const row = await createDestination(
+        db,
+        actorOf(request),
+        requireTenant(request).tenantId,
+        app.deps.config.credentialsRecipient,
+        request.body,
+      );
       return reply.code(201).header('location', `/api/v1/destinations/${row.id}`).send(toView(row));
     },
   );

@@ -1,14 +1,15 @@
+import { destinationConfigs, destinationSecrets } from '@xvault/shared/destinations.ts';
 import { idSchema } from '@xvault/shared/ids.ts';
 import { z } from 'zod';
 import { pageOf } from '../http/pagination.ts';
 
+const name = z.string().trim().min(1).max(255);
+
+/** `secret` is sealed on arrival; no answer ever holds it. */
 export const createDestinationBody = z.discriminatedUnion('type', [
-  z.strictObject({
-    /** The disk of the worker that carries out the backup. */
-    type: z.literal('local_fs'),
-    name: z.string().trim().min(1).max(255),
-    config: z.strictObject({}).default({}),
-  }),
+  z.strictObject({ type: z.literal('local_fs'), name, config: destinationConfigs.local_fs.default({}) }),
+  z.strictObject({ type: z.literal('s3'), name, config: destinationConfigs.s3, secret: destinationSecrets.s3 }),
+  z.strictObject({ type: z.literal('platform_s3'), name, config: destinationConfigs.platform_s3.default({}) }),
 ]);
 export type CreateDestination = z.infer<typeof createDestinationBody>;
 

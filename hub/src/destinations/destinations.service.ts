@@ -1,6 +1,7 @@
+import { type DestinationConnection, destinationConnection } from '@xvault/shared/destinations.ts';
 import { XVaultError } from '@xvault/shared/errors.ts';
 import { newId } from '@xvault/shared/ids.ts';
-import { type DestinationConnection, destinationConnection } from '@xvault/shared/sources.ts';
+import { seal } from '@xvault/shared/sealing.ts';
 import type { Kysely } from 'kysely';
 import { type Actor, writeAudit } from '../audit/audit.ts';
 import type { Database } from '../db/schema.ts';
@@ -26,8 +27,11 @@ export async function createDestination(
   db: Db,
   actor: Actor,
   tenantId: string,
-  { name, type, config }: CreateDestination,
+  credentialsRecipient: string,
+  body: CreateDestination,
 ) {
+  const { name, type, config } = body;
+  const secretSealed = 'secret' in body ? await seal(JSON.stringify(body.secret), credentialsRecipient) : null;
   return db.transaction().execute(async (trx) => {
     const destination = await insertDestination(trx, {
       id: newId(),
@@ -35,7 +39,7 @@ export async function createDestination(
       name,
       type,
       config: JSON.stringify(config),
-      secret_sealed: null,
+      secret_sealed: secretSealed,
     });
     const object = { objectType, objectId: destination.id };
     await writeAudit(trx, actor, { tenantId, action: 'destination.create', ...object, details: { name, type } });

@@ -8,8 +8,8 @@ export type ExportRow = Selectable<ExportsTable>;
 interface NewExport {
   readonly id: string;
   readonly runId: string;
-  /** The worker that makes and keeps the file. */
-  readonly workerId: string;
+  /** The worker that makes and keeps the file; null where any may make it. */
+  readonly workerId: string | null;
   readonly format: string;
   readonly expiresAt: Date;
 }
@@ -24,6 +24,7 @@ export function insertExport(db: Db, tenantId: string, snapshotId: string, made:
       run_id: made.runId,
       worker_id: made.workerId,
       format: made.format,
+      s3: null,
       file_name: null,
       size_bytes: null,
       sha256: null,

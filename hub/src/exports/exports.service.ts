@@ -22,7 +22,7 @@ export async function makeLink(db: Db, jwt: JWT, actor: Actor, tenantId: string,
   const row = await getExport(db, tenantId, exportId);
   if (row.expires_at.getTime() <= Date.now()) throw new XVaultError('EXPORT_EXPIRED');
   if (row.status !== 'ready') throw new XVaultError('EXPORT_NOT_READY', { detail: row.status });
-  const worker = await findWorker(db, row.worker_id);
+  const worker = row.worker_id === null ? undefined : await findWorker(db, row.worker_id);
   if (worker?.public_url == null)
     throw new XVaultError('WORKER_OFFLINE', { detail: `worker ${row.worker_id} has no URL` });
   const jti = randomToken();

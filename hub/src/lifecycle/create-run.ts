@@ -1,6 +1,6 @@
 import { XVaultError } from '@xvault/shared/errors.ts';
 import { newId } from '@xvault/shared/ids.ts';
-import { type RunKind, runKinds, runSpec, type SpecOf } from '@xvault/shared/run-kinds.ts';
+import { type RunKind, runKinds, runSpec, type SpecInput } from '@xvault/shared/run-kinds.ts';
 import type { Transaction } from 'kysely';
 import type { Database, RunRow } from '../db/schema.ts';
 import { notifyQueued, notifyRuns } from '../notify.ts';
@@ -13,7 +13,7 @@ export interface NewRun<K extends RunKind = RunKind> {
   readonly kind: K;
   readonly trigger: RunRow['trigger'];
   /** What to do, frozen; holds no secrets. */
-  readonly spec: SpecOf<K>;
+  readonly spec: SpecInput<K>;
   readonly id?: string;
   readonly jobId?: string | null;
   readonly sourceId?: string | null;

@@ -1,5 +1,5 @@
 import { runSpec, type SpecOf } from '@xvault/shared/run-kinds.ts';
-import type { SnapshotRef, SnapshotResult } from '@xvault/shared/snapshots.ts';
+import { ownerOf, type SnapshotRef, type SnapshotResult } from '@xvault/shared/snapshots.ts';
 import type { Transaction } from 'kysely';
 import type { Database, RunRow } from '../db/schema.ts';
 import { createRun } from './create-run.ts';
@@ -8,8 +8,11 @@ import { toPgJson } from './pg-text.ts';
 /** Why the result cannot be what this attempt was asked to make; null when it can. */
 export function wrongSnapshot(run: RunRow, snapshot: SnapshotResult): string | null {
   if (snapshot.snapshot_id !== run.pending_snapshot_id) return 'the snapshot has another id than the attempt was given';
-  if (snapshot.locator.worker_id !== run.worker_id) return 'the snapshot is said to be with another worker';
-  const { recipients } = backupSpec(run);
+  const owner = ownerOf(snapshot.locator);
+  if (owner !== null && owner !== run.worker_id) return 'the snapshot is said to be with another worker';
+  const { recipients, destination } = backupSpec(run);
+  const isLocal = destination.type === 'local_fs';
+  if (isLocal !== (owner !== null)) return 'the snapshot is not at the destination that was asked for';
   const used = new Set(snapshot.encryption.recipients);
   const isSame = used.size === new Set(recipients).size && recipients.every((recipient) => used.has(recipient));
   return isSame ? null : 'the snapshot is not encrypted to exactly the recipients that were asked for';
@@ -34,7 +37,7 @@ export async function commitSnapshot(
       run_id: run.id,
       destination_id: spec.destination_id,
       storage_backend: locator.storage_backend,
-      worker_id: locator.worker_id,
+      worker_id: ownerOf(locator),
       locator: toPgJson(locator),
       encryption: toPgJson(encryption),
       warnings,
@@ -53,7 +56,7 @@ export async function followWithValidation(
   const job = await trx
     .selectFrom('jobs')
     .innerJoin('tenants', 'tenants.id', 'jobs.tenant_id')
-    .select(['jobs.validation_mode', 'jobs.priority', 'tenants.identity_sealed'])
+    .select(['jobs.validation_mode', 'jobs.validation_level', 'jobs.priority', 'tenants.identity_sealed'])
     .where('jobs.tenant_id', '=', run.tenant_id)
     .where('jobs.id', '=', spec.job_id)
     .executeTakeFirst();
@@ -62,26 +65,30 @@ export async function followWithValidation(
     tenantId: run.tenant_id,
     kind: 'validation',
     trigger: 'validation',
-    spec: { kind: 'validation', snapshot: snapshotRef(spec.source_id, result) },
+    spec: { kind: 'validation', snapshot: snapshotRef(spec, result), level: job.validation_level },
     jobId: spec.job_id,
     sourceId: spec.source_id,
     snapshotId: result.snapshot_id,
     destinationId: spec.destination_id,
-    requiredWorkerId: result.locator.worker_id,
+    requiredWorkerId: ownerOf(result.locator),
     pool: run.pool,
     priority: job.priority,
   });
 }
 
-function snapshotRef(sourceId: string, result: SnapshotResult): SnapshotRef {
+function snapshotRef(spec: SpecOf<'backup'>, result: SnapshotResult): SnapshotRef {
   return {
     snapshot_id: result.snapshot_id,
-    source_id: sourceId,
+    source_id: spec.source_id,
     locator: result.locator,
     artifact_bytes: result.artifact_bytes,
     artifact_sha256: result.artifact_sha256,
     index_bytes: result.index_bytes,
     index_sha256: result.index_sha256,
+    manifest_bytes: result.manifest_bytes,
+    manifest_sha256: result.manifest_sha256,
+    destination_id: spec.destination_id,
+    destination: spec.destination,
   };
 }
 

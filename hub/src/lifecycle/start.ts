@@ -1,7 +1,7 @@
 import { XVaultError } from '@xvault/shared/errors.ts';
 import { newId } from '@xvault/shared/ids.ts';
 import type { StartRequest, StartResponse } from '@xvault/shared/internal-api.ts';
-import { type RunKind, type RunSpec, runKindNames, runSpec } from '@xvault/shared/run-kinds.ts';
+import { type RunKind, runKindNames, runSpec } from '@xvault/shared/run-kinds.ts';
 import { hashToken } from '@xvault/shared/tokens.ts';
 import type { Kysely, Transaction } from 'kysely';
 import type { Database, RunRow, WorkerRow } from '../db/schema.ts';
@@ -13,6 +13,7 @@ import { hubEvent } from './hub-event.ts';
 import { leaseToken } from './lease-token.ts';
 import { noProgress } from './progress.ts';
 import type { LifecycleSettings } from './settings.ts';
+import { readStartSecrets } from './start-secrets.ts';
 import { lockRun, transitionRun } from './states.ts';
 import { markValidationRunning } from './validation.ts';
 
@@ -104,6 +105,8 @@ async function answer(
   settings: LifecycleSettings,
 ): Promise<StartResponse> {
   const spec = runSpec.parse(run.spec);
+  const [secrets] = await readStartSecrets(trx, [{ runId: run.id, tenantId: run.tenant_id, spec }]);
+  if (secrets === undefined) throw new Error('no answer about the secrets of a run');
   return {
     run_id: run.id,
     tenant_id: run.tenant_id,
@@ -114,8 +117,8 @@ async function answer(
     lease_ms: settings.leaseMs,
     spec,
     snapshot_id: run.pending_snapshot_id,
-    source_secret_sealed: await sourceSecret(trx, run.tenant_id, spec),
-    tenant_identity_sealed: await tenantIdentity(trx, run.tenant_id, spec),
+    ...secrets,
+    bandwidth_limit_bps: null,
   };
 }
 
@@ -124,32 +127,4 @@ function kindOf(run: RunRow): RunKind {
   if (kind === undefined)
     throw new XVaultError('INTERNAL', { detail: `run ${run.id} has the unknown kind ${run.kind}` });
   return kind;
-}
-
-async function sourceSecret(trx: Transaction<Database>, tenantId: string, spec: RunSpec): Promise<string | null> {
-  const sourceId = spec.kind === 'backup' ? spec.source_id : sourceOfProbe(spec);
-  if (sourceId === null) return null;
-  const source = await trx
-    .selectFrom('sources')
-    .select('secret_sealed')
-    .where('tenant_id', '=', tenantId)
-    .where('id', '=', sourceId)
-    .executeTakeFirst();
-  return source?.secret_sealed ?? null;
-}
-
-function sourceOfProbe(spec: RunSpec): string | null {
-  return spec.kind === 'probe' && spec.probe.type === 'source' ? spec.probe.source_id : null;
-}
-
-async function tenantIdentity(trx: Transaction<Database>, tenantId: string, spec: RunSpec): Promise<string | null> {
-  const reads =
-    spec.kind === 'restore' || spec.kind === 'validation' || (spec.kind === 'probe' && spec.probe.type === 'files');
-  if (!reads) return null;
-  const tenant = await trx
-    .selectFrom('tenants')
-    .select('identity_sealed')
-    .where('id', '=', tenantId)
-    .executeTakeFirst();
-  return tenant?.identity_sealed ?? null;
 }

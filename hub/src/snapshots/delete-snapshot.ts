@@ -2,6 +2,7 @@ import { XVaultError } from '@xvault/shared/errors.ts';
 import type { Kysely } from 'kysely';
 import { type Actor, writeAudit } from '../audit/audit.ts';
 import type { Database, RunRow, SnapshotRow } from '../db/schema.ts';
+import { findKeptDestination } from '../destinations/destinations.repository.ts';
 import { createRun } from '../lifecycle/create-run.ts';
 import { toSnapshotRef } from './snapshot-ref.ts';
 import { findSnapshotForUpdate, hasAnotherCommitted, listOpenRuns, setSnapshotStatus } from './snapshots.repository.ts';
@@ -36,12 +37,15 @@ export async function deleteSnapshot(
     if (snapshot.status === 'committed' && !force && !(await hasAnotherCommitted(trx, snapshot))) {
       throw new XVaultError('SNAPSHOT_LAST');
     }
+    const destination = await findKeptDestination(trx, tenantId, snapshot.destination_id);
+    if (destination === undefined)
+      throw new XVaultError('INTERNAL', { detail: `snapshot ${snapshotId} has no destination` });
     await setSnapshotStatus(trx, tenantId, snapshotId, 'deleting');
     const run = await createRun(trx, {
       tenantId,
       kind: 'retention',
       trigger: 'manual',
-      spec: { kind: 'retention', snapshot: toSnapshotRef(snapshot) },
+      spec: { kind: 'retention', snapshot: toSnapshotRef(snapshot, destination) },
       ...ofSnapshot(snapshot),
     });
     const details = { run_id: run.id, force };

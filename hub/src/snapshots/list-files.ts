@@ -1,12 +1,12 @@
 import { type ErrorCode, errorCodes, XVaultError } from '@xvault/shared/errors.ts';
 import { type FileEntry, runResult } from '@xvault/shared/run-kinds.ts';
+import { ownerOf } from '@xvault/shared/snapshots.ts';
 import type { Kysely } from 'kysely';
 import type { Database, RunRow } from '../db/schema.ts';
 import type { AppDeps } from '../deps.ts';
 import { cancelRun } from '../lifecycle/cancel.ts';
 import { createRun } from '../lifecycle/create-run.ts';
 import { silentForMs } from '../workers/workers.repository.ts';
-import { toSnapshotRef } from './snapshot-ref.ts';
 import { lockReadable, ofSnapshot } from './snapshots.service.ts';
 import { waitForRun } from './wait-for-run.ts';
 
@@ -47,12 +47,13 @@ export async function listFiles(deps: Pick<AppDeps, 'config' | 'open' | 'hubEven
 async function askForFiles(db: Kysely<Database>, request: FilesRequest): Promise<RunRow> {
   const { tenantId, snapshotId, path, recursive, offset, limit } = request;
   return db.transaction().execute(async (trx) => {
-    const { snapshot } = await lockReadable(trx, tenantId, snapshotId);
-    const silentMs = await silentForMs(trx, snapshot.locator.worker_id);
+    const { snapshot, ref } = await lockReadable(trx, tenantId, snapshotId);
+    const owner = ownerOf(snapshot.locator);
+    const silentMs = owner === null ? 0 : await silentForMs(trx, owner);
     if (silentMs === undefined || silentMs > workerSilentLimitMs) {
-      throw new XVaultError('WORKER_OFFLINE', { detail: `worker ${snapshot.locator.worker_id}` });
+      throw new XVaultError('WORKER_OFFLINE', { detail: `worker ${owner}` });
     }
-    const probe = { type: 'files', snapshot: toSnapshotRef(snapshot), path, recursive, offset, limit } as const;
+    const probe = { type: 'files', snapshot: ref, path, recursive, offset, limit } as const;
     return createRun(trx, {
       tenantId,
       kind: 'probe',

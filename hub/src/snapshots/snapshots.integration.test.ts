@@ -99,7 +99,7 @@ describe.each(databaseKinds)('snapshots on %s', (database) => {
 
     const started = await stepsOf(hub).begin({ id: runId }, worker);
     expect(await stepsOf(hub).row(runId)).toMatchObject({ required_worker_id: worker.id });
-    expect(started.tenant_identity_sealed).not.toBeNull();
+    expect(started.tenant_identities_sealed).toHaveLength(1);
     expect(started.spec).toMatchObject({ paths: ['docs'], export_id: exportId, target: { format: 'zip' } });
     const file = { size_bytes: 99, sha256: 'd'.repeat(64), file_name: 'acme.zip' };
     await worker.finish(started, outcomes.completed({ kind: 'restore', file_count: 1, bytes: 3, export: file }));

@@ -1,8 +1,10 @@
 import { XVaultError } from '@xvault/shared/errors.ts';
 import { newId } from '@xvault/shared/ids.ts';
+import { ownerOf } from '@xvault/shared/snapshots.ts';
 import type { Kysely, Transaction } from 'kysely';
 import { type Actor, writeAudit } from '../audit/audit.ts';
 import type { Database, RunRow, SnapshotRow, TenantRow } from '../db/schema.ts';
+import { findKeptDestination } from '../destinations/destinations.repository.ts';
 import { insertExport } from '../exports/exports.repository.ts';
 import { once } from '../idempotency/idempotency.ts';
 import { createRun } from '../lifecycle/create-run.ts';
@@ -35,7 +37,10 @@ export async function lockReadable(trx: Trx, tenantId: string, snapshotId: strin
   if (snapshot.status !== 'committed') throw new XVaultError('SNAPSHOT_UNAVAILABLE', { detail: snapshot.status });
   const tenant: TenantRow = await getTenant(trx, tenantId);
   if (tenant.identity_sealed === null) throw new XVaultError('TENANT_KEY_UNAVAILABLE');
-  return { snapshot, tenant };
+  const destination = await findKeptDestination(trx, tenantId, snapshot.destination_id);
+  if (destination === undefined)
+    throw new XVaultError('INTERNAL', { detail: `snapshot ${snapshotId} has no destination` });
+  return { snapshot, tenant, ref: toSnapshotRef(snapshot, destination) };
 }
 
 /** Queues a restore. Throws PATH_NOT_ALLOWED for a directory outside those that the operator gave the tenant. */
@@ -48,11 +53,11 @@ export async function restoreSnapshot(
 ): Promise<RunRow> {
   return db.transaction().execute((trx) =>
     once(trx, { tenantId, scope: `restore:${snapshotId}`, key }, async () => {
-      const { snapshot, tenant } = await lockReadable(trx, tenantId, snapshotId);
+      const { snapshot, tenant, ref } = await lockReadable(trx, tenantId, snapshotId);
       if (target.type === 'directory' && !isAllowedPath(tenant, target.path)) {
         throw new XVaultError('PATH_NOT_ALLOWED');
       }
-      const workerId = snapshot.locator.worker_id;
+      const workerId = ownerOf(snapshot.locator);
       const exportId = target.type === 'export' ? newId() : null;
       const expiresAt = new Date(Date.now() + exportTtlHours * 3_600_000);
       const run = await createRun(trx, {
@@ -61,7 +66,7 @@ export async function restoreSnapshot(
         trigger: 'manual',
         spec: {
           kind: 'restore',
-          snapshot: toSnapshotRef(snapshot),
+          snapshot: ref,
           paths,
           target,
           export_id: exportId,
@@ -90,12 +95,12 @@ export async function validateSnapshot(
 ): Promise<RunRow> {
   return db.transaction().execute((trx) =>
     once(trx, { tenantId, scope: `validate:${snapshotId}`, key }, async () => {
-      const { snapshot } = await lockReadable(trx, tenantId, snapshotId);
+      const { snapshot, ref } = await lockReadable(trx, tenantId, snapshotId);
       const run = await createRun(trx, {
         tenantId,
         kind: 'validation',
         trigger: 'manual',
-        spec: { kind: 'validation', snapshot: toSnapshotRef(snapshot) },
+        spec: { kind: 'validation', snapshot: ref },
         ...ofSnapshot(snapshot),
       });
       const object = { objectType: 'snapshot', objectId: snapshotId };
@@ -108,5 +113,5 @@ export async function validateSnapshot(
 /** Columns of a run that reads the snapshot: only the worker that holds it can. */
 export function ofSnapshot({ id, job_id, source_id, destination_id, locator }: SnapshotRow) {
   const ids = { snapshotId: id, jobId: job_id, sourceId: source_id, destinationId: destination_id };
-  return { ...ids, requiredWorkerId: locator.worker_id };
+  return { ...ids, requiredWorkerId: ownerOf(locator) };
 }

@@ -1,22 +1,12 @@
-import {
-  localConfig,
-  type SourceConnection,
-  type SourceType,
-  sftpConfig,
-  sourceConnection,
-} from '@xvault/shared/sources.ts';
-import type { z } from 'zod';
+import { pinsHostKey, type SourceConnection, sourceConnection, sourceTypes } from '@xvault/shared/sources.ts';
 import type { SourceRow } from './sources.repository.ts';
 
+export { sourceHost } from '@xvault/shared/sources.ts';
+
 /** What a run's spec carries of a source: everything but the secret. */
-export function toConnection({ type, config, host_key }: SourceRow): SourceConnection {
-  return sourceConnection.parse(type === 'local' ? { type, config } : { type, config, host_key });
+export function toConnection({ type: name, config, host_key }: SourceRow): SourceConnection {
+  const type = sourceTypes.find((known) => known === name);
+  return sourceConnection.parse(
+    type !== undefined && pinsHostKey[type] ? { type, config, host_key } : { type: name, config },
+  );
 }
-
-/** `host:port`, by which runs on one server are counted; null when no server is reached. */
-export function sourceHost(connection: SourceConnection): string | null {
-  if (connection.type === 'local') return null;
-  return `${connection.config.host.toLowerCase()}:${connection.config.port}`;
-}
-
-export const configSchemas = { local: localConfig, sftp: sftpConfig } as const satisfies Record<SourceType, z.ZodType>;

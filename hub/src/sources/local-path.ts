@@ -1,5 +1,5 @@
 import { XVaultError } from '@xvault/shared/errors.ts';
-import { isWithin, type SourceConnection } from '@xvault/shared/sources.ts';
+import { isWithin, type SourceConnection, type SourceType } from '@xvault/shared/sources.ts';
 import type { TenantRow } from '../db/schema.ts';
 
 /** Whether a path on a worker's disk lies within the roots that the operator gave the tenant. */
@@ -10,7 +10,9 @@ export function isAllowedPath({ local_paths }: Pick<TenantRow, 'local_paths'>, p
 /** Throws PATH_NOT_ALLOWED for a local source outside them. Checked at each use, for the operator may take a root back. */
 export function requireAllowedSource(
   tenant: Pick<TenantRow, 'local_paths'>,
-  { type, config }: Pick<SourceConnection, 'type' | 'config'>,
+  source:
+    | Pick<Extract<SourceConnection, { type: 'local' }>, 'type' | 'config'>
+    | { type: Exclude<SourceType, 'local'> },
 ): void {
-  if (type === 'local' && !isAllowedPath(tenant, config.path)) throw new XVaultError('PATH_NOT_ALLOWED');
+  if (source.type === 'local' && !isAllowedPath(tenant, source.config.path)) throw new XVaultError('PATH_NOT_ALLOWED');
 }

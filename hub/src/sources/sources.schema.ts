@@ -1,22 +1,39 @@
 import { idSchema } from '@xvault/shared/ids.ts';
-import { localConfig, secretSchemas, sftpConfig } from '@xvault/shared/sources.ts';
+import { hostKeyFingerprint as fingerprint, sourceConfigs, sourceSecrets } from '@xvault/shared/sources.ts';
 import { z } from 'zod';
 import { pageOf } from '../http/pagination.ts';
 
 const name = z.string().trim().min(1).max(255);
-/** As `ssh-keygen -l` prints it. */
-const fingerprint = z.string().regex(/^SHA256:[A-Za-z0-9+/]{43}$/, 'must be like SHA256: and 43 characters of base64');
+/** Fingerprint of the SSH server's key; without it the first connection test pins the one it sees. */
+const host_key = fingerprint.optional();
 
+/** `secret` is sealed on arrival; no answer ever holds it. */
 export const createSourceBody = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('local'), name, config: localConfig }),
+  z.strictObject({ type: z.literal('local'), name, config: sourceConfigs.local }),
+  z.strictObject({ type: z.literal('sftp'), name, config: sourceConfigs.sftp, secret: sourceSecrets.sftp, host_key }),
+  z.strictObject({ type: z.literal('ssh'), name, config: sourceConfigs.ssh, secret: sourceSecrets.ssh, host_key }),
+  z.strictObject({ type: z.literal('ftp'), name, config: sourceConfigs.ftp, secret: sourceSecrets.ftp }),
+  z.strictObject({ type: z.literal('s3'), name, config: sourceConfigs.s3, secret: sourceSecrets.s3 }),
   z.strictObject({
-    type: z.literal('sftp'),
+    type: z.literal('mysql'),
     name,
-    config: sftpConfig,
-    /** Sealed on arrival; no answer ever holds it. */
-    secret: secretSchemas.sftp,
-    /** Fingerprint of the server's key; without it the first connection test pins the one it sees. */
-    host_key: fingerprint.optional(),
+    config: sourceConfigs.mysql,
+    secret: sourceSecrets.mysql,
+    host_key,
+  }),
+  z.strictObject({
+    type: z.literal('postgres'),
+    name,
+    config: sourceConfigs.postgres,
+    secret: sourceSecrets.postgres,
+    host_key,
+  }),
+  z.strictObject({
+    type: z.literal('wordpress'),
+    name,
+    config: sourceConfigs.wordpress,
+    secret: sourceSecrets.wordpress,
+    host_key,
   }),
 ]);
 export type CreateSource = z.infer<typeof createSourceBody>;

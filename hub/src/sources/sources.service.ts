@@ -1,15 +1,22 @@
 import { XVaultError } from '@xvault/shared/errors.ts';
 import { newId } from '@xvault/shared/ids.ts';
 import { seal } from '@xvault/shared/sealing.ts';
-import { type SourceConnection, secretSchemas } from '@xvault/shared/sources.ts';
+import {
+  pinsHostKey,
+  type SourceConnection,
+  type SourceType,
+  sourceConfigs,
+  sourceSecrets,
+} from '@xvault/shared/sources.ts';
 import type { Kysely, Transaction } from 'kysely';
+import type { z } from 'zod';
 import { type Actor, writeAudit } from '../audit/audit.ts';
 import type { Database, RunRow } from '../db/schema.ts';
 import { parseField } from '../http/parse-field.ts';
 import { invalidField } from '../http/problem.ts';
 import { createRun } from '../lifecycle/create-run.ts';
 import { getTenant } from '../tenants/tenants.service.ts';
-import { configSchemas, sourceHost, toConnection } from './connection.ts';
+import { sourceHost, toConnection } from './connection.ts';
 import { requireAllowedSource } from './local-path.ts';
 import {
   findSource,
@@ -37,7 +44,7 @@ export async function createSource(
   body: CreateSource,
 ): Promise<SourceRow> {
   requireAllowedSource(await getTenant(db, tenantId), body);
-  const secretSealed = body.type === 'local' ? null : await seal(JSON.stringify(body.secret), credentialsRecipient);
+  const secretSealed = 'secret' in body ? await seal(JSON.stringify(body.secret), credentialsRecipient) : null;
   return db.transaction().execute(async (trx) => {
     const source = await insertSource(trx, {
       id: newId(),
@@ -46,7 +53,7 @@ export async function createSource(
       type: body.type,
       config: JSON.stringify(body.config),
       secret_sealed: secretSealed,
-      host_key: body.type === 'local' ? null : (body.host_key ?? null),
+      host_key: 'host_key' in body ? (body.host_key ?? null) : null,
       last_probe: null,
     });
     await audited(trx, actor, tenantId, 'create', source.id, { name: body.name, type: body.type });
@@ -78,8 +85,10 @@ export async function patchSource(
 ): Promise<SourceRow> {
   const before = await getSource(db, tenantId, sourceId);
   const { type } = toConnection(before);
-  const config = newConfig === undefined ? undefined : parseField('config', configSchemas[type], newConfig);
-  if (config !== undefined) requireAllowedSource(await getTenant(db, tenantId), { type, config });
+  const config = newConfig === undefined ? undefined : parseConfig(type, newConfig);
+  if (config !== undefined) {
+    requireAllowedSource(await getTenant(db, tenantId), { type, config } as SourceConnection);
+  }
   const sealed = secret === undefined ? undefined : await sealSecret(type, secret, credentialsRecipient);
   return db.transaction().execute(async (trx) => {
     const current = toConnection(await lockSource(trx, tenantId, sourceId));
@@ -96,9 +105,14 @@ export async function patchSource(
   });
 }
 
-async function sealSecret(type: SourceConnection['type'], secret: unknown, recipient: string): Promise<string> {
-  if (type === 'local') throw invalidField('secret', 'a source of this type has none');
-  return seal(JSON.stringify(parseField('secret', secretSchemas[type], secret)), recipient);
+function parseConfig(type: SourceType, config: unknown): SourceConnection['config'] {
+  return parseField<z.ZodType<SourceConnection['config']>>('config', sourceConfigs[type], config);
+}
+
+async function sealSecret(type: SourceType, secret: unknown, recipient: string): Promise<string> {
+  const schema = sourceSecrets[type];
+  if (schema === null) throw invalidField('secret', 'a source of this type has none');
+  return seal(JSON.stringify(parseField<z.ZodType<object>>('secret', schema, secret)), recipient);
 }
 
 /** Throws CONFLICT while a job uses it. */
@@ -114,7 +128,8 @@ export async function deleteSource(db: Db, actor: Actor, tenantId: string, sourc
 export async function acceptHostKey(db: Db, actor: Actor, tenantId: string, sourceId: string, fingerprint: string) {
   return db.transaction().execute(async (trx) => {
     const source = await lockSource(trx, tenantId, sourceId);
-    if (source.type === 'local') throw invalidField('fingerprint', 'a source of this type has no host key');
+    if (!pinsHostKey[toConnection(source).type])
+      throw invalidField('fingerprint', 'a source of this type has no host key');
     const details = { from: source.host_key, to: fingerprint };
     const updated = await updateSource(trx, tenantId, sourceId, { host_key: fingerprint });
     await audited(trx, actor, tenantId, 'accept_host_key', sourceId, details);

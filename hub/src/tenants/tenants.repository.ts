@@ -1,11 +1,15 @@
 import type { Insertable, Kysely, Updateable } from 'kysely';
-import type { Database, TenantsTable } from '../db/schema.ts';
+import type { Database, TenantKeysTable, TenantsTable } from '../db/schema.ts';
 import type { PageRequest } from '../http/pagination.ts';
 
 type Db = Kysely<Database>;
 
 export function insertTenant(db: Db, values: Insertable<TenantsTable>) {
   return db.insertInto('tenants').values(values).returningAll().executeTakeFirstOrThrow();
+}
+
+export async function insertTenantKey(db: Db, values: Insertable<TenantKeysTable>): Promise<void> {
+  await db.insertInto('tenant_keys').values(values).execute();
 }
 
 export function findTenant(db: Db, tenantId: string) {

@@ -6,7 +6,7 @@ import { type Actor, writeAudit } from '../audit/audit.ts';
 import { hashPassword } from '../auth/password.ts';
 import { insertMembership, insertUser } from '../auth/users.repository.ts';
 import type { Database, TenantRow } from '../db/schema.ts';
-import { findTenant, insertTenant, updateTenant } from './tenants.repository.ts';
+import { findTenant, insertTenant, insertTenantKey, updateTenant } from './tenants.repository.ts';
 import type { CreateTenant, PatchTenant } from './tenants.schema.ts';
 
 type Db = Kysely<Database>;
@@ -29,6 +29,7 @@ export async function createTenant(db: Db, actor: Actor, vaultRecipient: string,
       identity_sealed: identitySealed,
       local_paths: JSON.stringify(local_paths),
     });
+    await insertTenantKey(trx, { tenant_id: id, recipient, identity_sealed: identitySealed });
     let ownerId: string | null = null;
     if (owner !== undefined) {
       ownerId = newId();

@@ -1,6 +1,6 @@
 import { newId } from '@xvault/shared/ids.ts';
-import type { RunKind, SpecOf } from '@xvault/shared/run-kinds.ts';
-import type { SnapshotRef, SnapshotResult } from '@xvault/shared/snapshots.ts';
+import type { RunKind, SpecInput } from '@xvault/shared/run-kinds.ts';
+import { type SnapshotRef, type SnapshotResult, snapshotRef } from '@xvault/shared/snapshots.ts';
 import { type Kysely, sql } from 'kysely';
 import type { Database, RunRow } from '../db/schema.ts';
 import { createRun, type NewRun } from '../lifecycle/create-run.ts';
@@ -93,7 +93,7 @@ const sftp = {
   host_key: null,
 } as const;
 
-export function backupSpec(seed: Seed): SpecOf<'backup'> {
+export function backupSpec(seed: Seed): SpecInput<'backup'> {
   return {
     kind: 'backup',
     job_id: seed.jobId,
@@ -102,12 +102,12 @@ export function backupSpec(seed: Seed): SpecOf<'backup'> {
     destination_id: seed.destinationId,
     destination: { type: 'local_fs', config: {} },
     engine: 'archive',
-    options: { compression_level: 3, one_file_system: false },
+    options: {},
     recipients: [recipient],
   };
 }
 
-export function probeSpec(seed: Seed): SpecOf<'probe'> {
+export function probeSpec(seed: Seed): SpecInput<'probe'> {
   return { kind: 'probe', probe: { type: 'source', source_id: seed.sourceId, source: sftp } };
 }
 
@@ -123,7 +123,7 @@ export async function queueRun<K extends RunKind>(
   db: Kysely<Database>,
   seed: Seed,
   kind: K,
-  spec: SpecOf<K>,
+  spec: SpecInput<K>,
   more: Partial<NewRun> = {},
 ): Promise<RunRow> {
   const run = { tenantId: seed.tenantId, kind, trigger: 'manual' as const, spec, ...more };
@@ -158,11 +158,21 @@ export function snapshotResult(snapshotId: string, workerId: string, seed: Seed)
     artifact_sha256: 'a'.repeat(64),
     index_bytes: 100,
     index_sha256: 'b'.repeat(64),
+    manifest_bytes: 50,
+    manifest_sha256: 'c'.repeat(64),
     encryption: { algorithm: 'age', recipients: [recipient] },
   };
 }
 
 export function snapshotRefOf(seed: Seed, result: SnapshotResult): SnapshotRef {
-  const { snapshot_id, locator, artifact_bytes, artifact_sha256, index_bytes, index_sha256 } = result;
-  return { snapshot_id, source_id: seed.sourceId, locator, artifact_bytes, artifact_sha256, index_bytes, index_sha256 };
+  return snapshotRef.parse({
+    snapshot_id: result.snapshot_id,
+    source_id: seed.sourceId,
+    locator: result.locator,
+    artifact_bytes: result.artifact_bytes,
+    artifact_sha256: result.artifact_sha256,
+    index_bytes: result.index_bytes,
+    index_sha256: result.index_sha256,
+    destination_id: seed.destinationId,
+  });
 }

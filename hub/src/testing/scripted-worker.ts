@@ -5,7 +5,7 @@ import {
   type FinishResponse,
   type HeartbeatRequest,
   type HeartbeatResponse,
-  type Outcome,
+  type OutcomeInput,
   type Progress,
   type RegisterRequest,
   type StartResponse,
@@ -33,7 +33,11 @@ export interface ScriptedWorker {
   takeTicket(lane?: 'pool' | 'own'): Promise<(Ticket & { readonly kind: string }) | null>;
   start(runId: string, attempt: number, nonce?: string): Promise<Answer<StartResponse>>;
   heartbeat(reports: readonly Partial<Report>[]): Promise<Answer<HeartbeatResponse>>;
-  finish(started: StartResponse, outcome: Outcome, events?: readonly WorkerEvent[]): Promise<Answer<FinishResponse>>;
+  finish(
+    started: StartResponse,
+    outcome: OutcomeInput,
+    events?: readonly WorkerEvent[],
+  ): Promise<Answer<FinishResponse>>;
   close(): Promise<void>;
 }
 type Report = HeartbeatRequest['runs'][number];
@@ -164,19 +168,19 @@ export function someProgress(pct: number): Progress {
 
 const base = { warnings: 0, log_excerpt: null };
 export const outcomes = {
-  failed: (error_code: Extract<Outcome, { status: 'failed' }>['error_code']): Outcome => ({
+  failed: (error_code: Extract<OutcomeInput, { status: 'failed' }>['error_code']): OutcomeInput => ({
     ...base,
     status: 'failed',
     error_code,
     error_params: {},
     error_detail: 'for operators',
   }),
-  completed: (result: Extract<Outcome, { status: 'completed' }>['result'], warnings = 0): Outcome => ({
+  completed: (result: Extract<OutcomeInput, { status: 'completed' }>['result'], warnings = 0): OutcomeInput => ({
     ...base,
     status: 'completed',
     result,
     warnings,
   }),
-  cancelled: { ...base, status: 'cancelled' } as Outcome,
-  handedBack: { ...base, status: 'handed_back' } as Outcome,
+  cancelled: { ...base, status: 'cancelled' } as OutcomeInput,
+  handedBack: { ...base, status: 'handed_back' } as OutcomeInput,
 };

@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { localPathIn } from '@xvault/shared/snapshots.ts';
 import { ApiClient } from '../api/client.ts';
 import { backUp, makeJob, makeTenant, type SnapshotView } from '../demo/api-steps.ts';
 import { type Platform, startPlatform } from '../platform/start-platform.ts';
@@ -32,7 +33,7 @@ export async function startBackupRunner(dataDir: string, tree: string, signal: A
         const { run, snapshot } = await Promise.race([platform.failed, backUp(api, jobId, follow)]);
         const seconds = (performance.now() - startMs) / 1000;
         if (run.status !== 'success') throw new Error(`the backup ended with ${run.status}`);
-        await rm(join(dataDir, 'backups', snapshot.locator.local_path), { recursive: true });
+        await rm(join(dataDir, 'backups', localPathIn(snapshot.locator)), { recursive: true });
         return { seconds, snapshot };
       },
       stop: () => platform.stop(),

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { localPathIn } from '@xvault/shared/snapshots.ts';
 import { compareTrees, type TreeComparison } from '@xvault/shared/testing/compare-trees.ts';
 import { ApiClient } from '../api/client.ts';
 import type { RunProgress } from '../api/runs.ts';
@@ -83,7 +84,7 @@ export async function openByStandardTools(context: DemoContext, state: DemoState
   }
   const vaultIdentityFile = platform.secrets.file('vault.identity');
   const identity = await takeOutIdentity(join(platform.dataDir, 'database'), state.tenantId, vaultIdentityFile);
-  const artifact = join(platform.dataDir, 'backups', state.snapshot.locator.local_path, 'backup.tar.zst.enc');
+  const artifact = join(platform.dataDir, 'backups', localPathIn(state.snapshot.locator), 'backup.tar.zst.enc');
   const opened = await openArtifact(artifact, identity, workDir);
   const compared = await compareTrees(source.localPath ?? join(workDir, 'restored'), opened.folder);
   requireEqual('the tree made by the standard tools', compared);

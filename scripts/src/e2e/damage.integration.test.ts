@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type ErrorCode, errorCatalogue } from '@xvault/shared/errors.ts';
 import { generateKeyPair, seal } from '@xvault/shared/sealing.ts';
+import { localPathIn } from '@xvault/shared/snapshots.ts';
 import { ownDatabase } from '@xvault/shared/testing/test-databases.ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type E2e, startE2e } from './fixture.ts';
@@ -30,7 +31,7 @@ async function freshSnapshot(): Promise<{ id: string; directory: string }> {
   const backup = await e2e.customer.backUp(await e2e.customer.job(sourceId));
   const id = backup.snapshot_id ?? '';
   const { locator } = await e2e.customer.snapshot(id);
-  return { id, directory: join(e2e.platform.dataDir, 'backups', locator.local_path) };
+  return { id, directory: join(e2e.platform.dataDir, 'backups', localPathIn(locator)) };
 }
 
 /** The verification says what is wrong and marks the snapshot; a restore fails with the same code and writes nothing. */

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { errorCatalogue } from '@xvault/shared/errors.ts';
+import { localPathIn } from '@xvault/shared/snapshots.ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { hasEnded, runView } from '../api/runs.ts';
@@ -54,7 +55,7 @@ async function expectSuccess(jobId: string): Promise<void> {
   const backup = await e2e.customer.backUp(jobId);
   expect([backup.status, backup.error_code]).toEqual(['success', null]);
   const { locator } = await e2e.customer.snapshot(backup.snapshot_id ?? '');
-  await rm(join(disk, locator.local_path), { recursive: true });
+  await rm(join(disk, localPathIn(locator)), { recursive: true });
 }
 
 test('a full destination fails the run, leaves nothing, and the next run that fits succeeds', async () => {

@@ -62,9 +62,26 @@ export interface Measure {
   readonly totalBytes: number;
 }
 
+/** What to do with an entry: `prune` also leaves out all below a directory. */
+export type FilterVerdict = 'take' | 'skip' | 'prune';
+
+/** Include and exclude patterns, compiled. */
+export interface EntryFilter {
+  judge(path: Buffer, isDirectory: boolean): FilterVerdict;
+  /** The patterns themselves, for far sides and threads that compile them on their own. */
+  readonly patterns: { readonly include: readonly string[]; readonly exclude: readonly string[] };
+}
+
 export interface ListOptions {
   readonly oneFileSystem: boolean;
   readonly signal: AbortSignal;
+  /** List what symlinks point at in their place; loops are cut with a warning. */
+  readonly followSymlinks?: boolean;
+  /**
+   * A connector that can leave a whole directory unread by it should. Whatever it lists all the same is filtered again by the
+   * engine, so one that takes no notice is slow, not wrong.
+   */
+  readonly filter?: EntryFilter;
 }
 
 /** A live connection to a source. Not to be used by two backups at once. */
@@ -83,7 +100,22 @@ export interface SourceSession {
   open(entry: SourceEntry, signal: AbortSignal): Promise<FileStream | SkippedItem>;
   /** Counts what {@link list} will find, for the percentage; may run beside it. */
   measure(options: ListOptions): Promise<Measure>;
+  /** Facts about the source for the manifest: versions, table prefix, site address. Asked for after the last entry. */
+  describe?(): Record<string, string | number | boolean | null>;
+  /** Runs a command in the source's login shell, where it has one. For hooks. */
+  runCommand?(command: string, options: CommandOptions): Promise<CommandResult>;
   close(): Promise<void>;
+}
+
+export interface CommandOptions {
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+export interface CommandResult {
+  /** Null when a signal ended it. */
+  readonly exitCode: number | null;
+  /** The end of what it wrote, both streams, at most 4 KiB. */
+  readonly outputTail: string;
 }
 
 export interface SourceProbe {
@@ -94,6 +126,10 @@ export interface SourceProbe {
   /** Up to 100 names in the root. */
   readonly entryNames: string[];
   readonly latencyMs: number;
+  /** What counting found within a few seconds; `complete` when it came to the end. */
+  readonly measure?: { readonly fileCount: number; readonly totalBytes: number; readonly complete: boolean };
+  /** What else is worth knowing: versions, whether a shell and tar are there, databases. For people; no secrets. */
+  readonly details?: Readonly<Record<string, string | number | boolean | null>>;
 }
 
 /** One kind of source. Errors are XVaultError with the SOURCE_… and SSH_… codes. */

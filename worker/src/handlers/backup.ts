@@ -1,5 +1,5 @@
 import type { MessageId } from '@xvault/shared/events.ts';
-import type { ResultOf } from '@xvault/shared/run-kinds.ts';
+import type { ResultInput } from '@xvault/shared/run-kinds.ts';
 import { pathToText } from '../artifact/path-text.ts';
 import type { ItemCode, SkippedItem } from '../connectors/connector.ts';
 import { backupToSnapshot } from '../engines/archive/backup.ts';
@@ -20,7 +20,7 @@ const itemMessages: Record<ItemCode, MessageId> = {
 };
 
 /** Pulls a source into a new snapshot. */
-export async function handleBackup(context: RunContext<'backup'>, deps: HandlerDeps): Promise<ResultOf<'backup'>> {
+export async function handleBackup(context: RunContext<'backup'>, deps: HandlerDeps): Promise<ResultInput<'backup'>> {
   const { start, spec, signal } = context;
   if (start.snapshot_id === null) throw new Error('the Hub gave no snapshot id for a backup');
   const place = { tenantId: start.tenant_id, sourceId: spec.source_id, snapshotId: start.snapshot_id };

@@ -1,7 +1,7 @@
 import type { EventDraft } from '@xvault/shared/events.ts';
 import type { Progress, StartResponse } from '@xvault/shared/internal-api.ts';
 import type { Logger } from '@xvault/shared/logging.ts';
-import type { ResultOf, RunKind, SpecOf } from '@xvault/shared/run-kinds.ts';
+import type { ResultInput, RunKind, SpecOf } from '@xvault/shared/run-kinds.ts';
 
 /** What a handler is given of the attempt that it carries out. */
 export interface RunContext<K extends RunKind> {
@@ -17,7 +17,7 @@ export interface RunContext<K extends RunKind> {
   countWarning(): void;
 }
 
-export type RunHandler<K extends RunKind> = (context: RunContext<K>) => Promise<ResultOf<K>>;
+export type RunHandler<K extends RunKind> = (context: RunContext<K>) => Promise<ResultInput<K>>;
 
 /** Exactly one handler for each kind: a missing or a second one does not compile, and {@link checkHandlers} looks again at start. */
 export type Handlers = { readonly [K in RunKind]: RunHandler<K> };

@@ -1,7 +1,7 @@
 import { XVaultError } from '@xvault/shared/errors.ts';
 import type { StartResponse } from '@xvault/shared/internal-api.ts';
 import { unseal } from '@xvault/shared/sealing.ts';
-import type { SnapshotRef } from '@xvault/shared/snapshots.ts';
+import { ownerOf, type SnapshotRef } from '@xvault/shared/snapshots.ts';
 import { type ArtifactReader, openArtifact } from '../artifact/artifact-reader.ts';
 import { placeOfLocalPath } from '../storage/local-fs.ts';
 import type { SnapshotPlace, SnapshotStorage } from '../storage/storage.ts';
@@ -21,7 +21,7 @@ export async function accessSnapshot(
   deps: HandlerDeps,
 ): Promise<SnapshotAccess> {
   const place = placeOf(start, ref, deps);
-  return { storage: deps.storage, place, identities: [await tenantIdentity(start, deps)] };
+  return { storage: deps.storage, place, identities: await snapshotIdentities(start, deps) };
 }
 
 /** Opens the snapshot that a run is about. */
@@ -32,8 +32,8 @@ export async function openSnapshot(start: StartResponse, ref: SnapshotRef, deps:
 
 /** Throws ARTIFACT_MISSING unless it is this worker's, of this tenant and id. */
 export function placeOf(start: StartResponse, ref: SnapshotRef, deps: Pick<HandlerDeps, 'workerId'>): SnapshotPlace {
-  if (ref.locator.worker_id !== deps.workerId) {
-    throw new XVaultError('ARTIFACT_MISSING', { detail: `the snapshot is on worker ${ref.locator.worker_id}` });
+  if (ref.locator.storage_backend !== 'local_fs' || ownerOf(ref.locator) !== deps.workerId) {
+    throw new XVaultError('ARTIFACT_MISSING', { detail: `the snapshot is on worker ${ownerOf(ref.locator)}` });
   }
   const place = placeOfLocalPath(ref.locator.local_path);
   if (place.tenantId !== start.tenant_id || place.snapshotId !== ref.snapshot_id) {
@@ -42,9 +42,10 @@ export function placeOf(start: StartResponse, ref: SnapshotRef, deps: Pick<Handl
   return place;
 }
 
-async function tenantIdentity(start: StartResponse, deps: HandlerDeps): Promise<string> {
+async function snapshotIdentities(start: StartResponse, deps: HandlerDeps): Promise<string[]> {
   const vault = deps.config.XVAULT_VAULT_IDENTITY;
   if (vault === undefined) throw new XVaultError('KEY_NOT_HELD', { detail: 'this worker has no vault identity' });
-  if (start.tenant_identity_sealed === null) throw new XVaultError('TENANT_KEY_UNAVAILABLE');
-  return unseal(start.tenant_identity_sealed, [vault]);
+  const sealed = [start.run_identity_sealed, ...start.tenant_identities_sealed].filter((one) => one !== null);
+  if (sealed.length === 0) throw new XVaultError('TENANT_KEY_UNAVAILABLE');
+  return Promise.all(sealed.map((one) => unseal(one, [vault])));
 }

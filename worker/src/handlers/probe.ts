@@ -1,12 +1,13 @@
-import { assertNever } from '@xvault/shared/errors.ts';
-import type { ResultOf } from '@xvault/shared/run-kinds.ts';
+import { assertNever, XVaultError } from '@xvault/shared/errors.ts';
+import type { ResultInput } from '@xvault/shared/run-kinds.ts';
+import type { SourceProbe } from '../connectors/connector.ts';
 import { listFiles } from '../engines/archive/files.ts';
 import type { HandlerDeps } from './deps.ts';
 import type { RunContext } from './handler.ts';
 import { openSnapshot } from './open-snapshot.ts';
 
 /** Short questions: does this source answer, and what is in this snapshot. */
-export async function handleProbe(context: RunContext<'probe'>, deps: HandlerDeps): Promise<ResultOf<'probe'>> {
+export async function handleProbe(context: RunContext<'probe'>, deps: HandlerDeps): Promise<ResultInput<'probe'>> {
   const { start, signal } = context;
   const { probe } = context.spec;
   switch (probe.type) {
@@ -20,6 +21,8 @@ export async function handleProbe(context: RunContext<'probe'>, deps: HandlerDep
           server: found.server,
           entry_names: found.entryNames,
           latency_ms: found.latencyMs,
+          measure: measureOf(found),
+          details: { ...found.details },
         },
       };
     }
@@ -33,7 +36,14 @@ export async function handleProbe(context: RunContext<'probe'>, deps: HandlerDep
         await reader.close();
       }
     }
+    case 'destination':
+      throw new XVaultError('NO_CAPABLE_WORKER', { detail: 'destinations cannot be tested yet' });
     default:
       return assertNever(probe);
   }
+}
+
+function measureOf({ measure }: SourceProbe) {
+  if (measure === undefined) return null;
+  return { file_count: measure.fileCount, total_bytes: measure.totalBytes, complete: measure.complete };
 }

@@ -1,6 +1,7 @@
-import { assertNever } from '@xvault/shared/errors.ts';
-import type { ResultOf } from '@xvault/shared/run-kinds.ts';
+import { XVaultError } from '@xvault/shared/errors.ts';
+import type { ResultInput } from '@xvault/shared/run-kinds.ts';
 import type { ArtifactReader } from '../artifact/artifact-reader.ts';
+import type { ExportFormat } from '../engines/archive/export.ts';
 import { exportSnapshot, restoreToDirectory } from '../engines/archive/restore.ts';
 import type { HandlerDeps } from './deps.ts';
 import type { RunContext } from './handler.ts';
@@ -10,7 +11,10 @@ import { statusReporter } from './progress-reporter.ts';
 const progressEventMs = 2_000;
 
 /** Brings all or chosen files of a snapshot back, to an export or a directory of this worker. */
-export async function handleRestore(context: RunContext<'restore'>, deps: HandlerDeps): Promise<ResultOf<'restore'>> {
+export async function handleRestore(
+  context: RunContext<'restore'>,
+  deps: HandlerDeps,
+): Promise<ResultInput<'restore'>> {
   const reader = await openSnapshot(context.start, context.spec.snapshot, deps);
   try {
     const result = await restore(context, deps, reader);
@@ -31,7 +35,7 @@ async function restore(
   context: RunContext<'restore'>,
   deps: HandlerDeps,
   reader: ArtifactReader,
-): Promise<ResultOf<'restore'>> {
+): Promise<ResultInput<'restore'>> {
   const { spec, start, signal } = context;
   const common = { reader, paths: spec.paths, signal, onProgress: statusReporter(context, progressEventMs) };
   switch (spec.target.type) {
@@ -52,7 +56,7 @@ async function restore(
       await deps.shelf.prepare(spec.export_id, spec.export_expires_at);
       const made = await exportSnapshot({
         ...common,
-        format: spec.target.format,
+        format: supportedFormat(spec.target.format),
         exportsDir: deps.shelf.root,
         exportId: spec.export_id,
         snapshotId: spec.snapshot.snapshot_id,
@@ -62,6 +66,11 @@ async function restore(
       return { kind: 'restore', file_count: made.fileCount, bytes: made.bytes, export: file };
     }
     default:
-      return assertNever(spec.target);
+      throw new XVaultError('RESTORE_TARGET_UNSUPPORTED', { detail: `target ${spec.target.type}` });
   }
+}
+
+function supportedFormat(format: string): ExportFormat {
+  if (format === 'tar.zst' || format === 'zip') return format;
+  throw new XVaultError('RESTORE_TARGET_UNSUPPORTED', { detail: `format ${format}` });
 }

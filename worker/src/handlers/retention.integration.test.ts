@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { SnapshotRef } from '@xvault/shared/snapshots.ts';
+import { type SnapshotRef, snapshotRef } from '@xvault/shared/snapshots.ts';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createLocalFsStorage, localPathOf } from '../storage/local-fs.ts';
@@ -29,7 +29,7 @@ beforeEach(async () => {
 afterEach(() => rm(root, { recursive: true }));
 
 function context(more: Partial<SnapshotRef> = {}, signal = new AbortController().signal) {
-  const snapshot: SnapshotRef = {
+  const snapshot: SnapshotRef = snapshotRef.parse({
     snapshot_id: place.snapshotId,
     source_id: place.sourceId,
     locator: { storage_backend: 'local_fs', worker_id: 'w1', local_path: localPathOf(place) },
@@ -38,7 +38,7 @@ function context(more: Partial<SnapshotRef> = {}, signal = new AbortController()
     index_bytes: 1,
     index_sha256: 'b'.repeat(64),
     ...more,
-  };
+  });
   const spec = { kind: 'retention', snapshot } as const;
   const start = {
     run_id: 'run',
@@ -51,7 +51,11 @@ function context(more: Partial<SnapshotRef> = {}, signal = new AbortController()
     spec,
     snapshot_id: null,
     source_secret_sealed: null,
-    tenant_identity_sealed: null,
+    destination_secret_sealed: null,
+    target_secret_sealed: null,
+    tenant_identities_sealed: [] as string[],
+    run_identity_sealed: null,
+    bandwidth_limit_bps: null,
   } as const;
   const nothing = () => undefined;
   const logger = pino({ level: 'silent' });

@@ -1,4 +1,4 @@
-import type { ResultOf } from '@xvault/shared/run-kinds.ts';
+import type { ResultInput } from '@xvault/shared/run-kinds.ts';
 import type { HandlerDeps } from './deps.ts';
 import type { RunContext } from './handler.ts';
 import { placeOf } from './open-snapshot.ts';
@@ -7,7 +7,7 @@ import { placeOf } from './open-snapshot.ts';
 export async function handleRetention(
   context: RunContext<'retention'>,
   deps: Pick<HandlerDeps, 'storage' | 'workerId'>,
-): Promise<ResultOf<'retention'>> {
+): Promise<ResultInput<'retention'>> {
   const { start, spec, signal } = context;
   signal.throwIfAborted();
   await deps.storage.delete(placeOf(start, spec.snapshot, deps));

@@ -1,5 +1,5 @@
 import { type ErrorCode, errorCatalogue } from '@xvault/shared/errors.ts';
-import type { ResultOf } from '@xvault/shared/run-kinds.ts';
+import type { ResultInput } from '@xvault/shared/run-kinds.ts';
 import { validateSnapshot } from '../engines/archive/validate.ts';
 import type { HandlerDeps } from './deps.ts';
 import type { RunContext } from './handler.ts';
@@ -12,7 +12,7 @@ const progressEventMs = 2_000;
 export async function handleValidation(
   context: RunContext<'validation'>,
   deps: HandlerDeps,
-): Promise<ResultOf<'validation'>> {
+): Promise<ResultInput<'validation'>> {
   const result = await judge(context, deps);
   const passed = result.verdict === 'success';
   const sentence = result.error_code === null ? '' : errorCatalogue[result.error_code as ErrorCode].sentence;
@@ -26,7 +26,7 @@ export async function handleValidation(
   return result;
 }
 
-async function judge(context: RunContext<'validation'>, deps: HandlerDeps): Promise<ResultOf<'validation'>> {
+async function judge(context: RunContext<'validation'>, deps: HandlerDeps): Promise<ResultInput<'validation'>> {
   const { start, spec, signal } = context;
   const report = statusReporter(context, progressEventMs);
   const found = await validateSnapshot({

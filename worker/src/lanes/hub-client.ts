@@ -1,7 +1,7 @@
 import {
   claimResponse,
   enrolResponse,
-  type FinishRequest,
+  type FinishRequestInput,
   finishResponse,
   type HeartbeatRequest,
   heartbeatResponse,
@@ -63,7 +63,7 @@ export class HubClient {
     return this.#post('/heartbeat', body, heartbeatResponse, { timeoutMs: 10_000 });
   }
 
-  finish(runId: string, body: FinishRequest): Promise<z.infer<typeof finishResponse>> {
+  finish(runId: string, body: FinishRequestInput): Promise<z.infer<typeof finishResponse>> {
     return this.#post(`/runs/${runId}/finish`, body, finishResponse);
   }
 

@@ -2,10 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { assertNever, asXVaultError } from '@xvault/shared/errors.ts';
 import type { EventDraft } from '@xvault/shared/events.ts';
 import { nowMicros } from '@xvault/shared/events.ts';
-import type { FinishResponse, Outcome, RegisterResponse, StartResponse } from '@xvault/shared/internal-api.ts';
+import type { FinishResponse, OutcomeInput, RegisterResponse, StartResponse } from '@xvault/shared/internal-api.ts';
 import type { Ticket } from '@xvault/shared/lanes.ts';
 import type { Logger } from '@xvault/shared/logging.ts';
-import type { RunResult } from '@xvault/shared/run-kinds.ts';
+import type { ResultInput } from '@xvault/shared/run-kinds.ts';
 import { randomToken } from '@xvault/shared/tokens.ts';
 import type { Handlers, RunContext, RunHandler } from '../handlers/handler.ts';
 import { RunStopped } from './abort.ts';
@@ -82,7 +82,7 @@ async function startRun(
 }
 
 /** Runs the handler; the one place where what it throws becomes an outcome. Null: the run is no longer ours, say nothing. */
-async function carryOut(run: ActiveRun, handlers: Handlers, logger: Logger): Promise<Outcome | null> {
+async function carryOut(run: ActiveRun, handlers: Handlers, logger: Logger): Promise<OutcomeInput | null> {
   const tail = new LogTail();
   let warnings = 0;
   const say = (event: EventDraft): void => {
@@ -102,7 +102,7 @@ async function carryOut(run: ActiveRun, handlers: Handlers, logger: Logger): Pro
   };
   try {
     const handler = handlers[run.start.kind] as unknown as RunHandler<never>;
-    const result: RunResult = await handler(context);
+    const result: ResultInput = await handler(context);
     return { status: 'completed', result, warnings, log_excerpt: tail.text() };
   } catch (error) {
     const cause = stopCause(error, run.signal);
@@ -141,7 +141,7 @@ function stopCause(error: unknown, signal: AbortSignal): RunStopped['stopCause']
 /** Says the end until the Hub answers or the lease is over. What is then unknown stays untouched until the Hub is asked. */
 async function finish(
   run: ActiveRun,
-  outcome: Outcome,
+  outcome: OutcomeInput,
   deps: ExecutorDeps,
   logger: Logger,
 ): Promise<FinishResponse['run_status'] | null> {

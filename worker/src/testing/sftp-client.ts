@@ -20,5 +20,5 @@ export function testSftpConnector(timeouts: Partial<SshTimeouts> = {}) {
 /** The data directory of a test server, its host key pinned. */
 export function targetOf(sshd: TestSshd, overrides: Partial<SftpTarget> = {}): SftpTarget {
   const { host, port, dataDir, user } = sshd;
-  return { host, port, user: user.name, path: dataDir, host_key: sshd.fingerprint(), ...overrides };
+  return { host, port, user: user.name, jump: null, path: dataDir, host_key: sshd.fingerprint(), ...overrides };
 }

@@ -1,9 +1,11 @@
 import type { Migration } from 'kysely/migration';
 import * as first from './0001-first.ts';
 import * as scheduling from './0002-scheduling.ts';
+import * as archiveEngine from './0004-archive-engine.ts';
 
 /** All migrations by name, in order. A published one is never changed. */
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-first': first,
   '0002-scheduling': scheduling,
+  '0004-archive-engine': archiveEngine,
 };

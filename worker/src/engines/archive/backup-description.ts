@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { SnapshotResult } from '@xvault/shared/snapshots.ts';
 import type { WrittenArtifact } from '../../artifact/artifact-writer.ts';
 import {
@@ -17,18 +18,24 @@ const engineVersion = '1';
 export interface Description {
   readonly pending: PendingSnapshot;
   readonly backup: BackupOptions;
-  readonly snapshot: Omit<SnapshotResult, 'locator'>;
+  readonly snapshot: Omit<SnapshotResult, 'locator' | 'manifest_bytes' | 'manifest_sha256'>;
   readonly written: WrittenArtifact;
   readonly warningCount: number;
   readonly startedAt: Date;
   readonly finishedAt: Date;
 }
 
-/** Writes manifest.json and meta.json of a snapshot whose artifact and index are on the disk. */
-export async function writeDescription(description: Description): Promise<void> {
+/** Writes manifest.json and meta.json of a snapshot whose artifact and index are written; what the Hub is told of it all. */
+export async function writeDescription(description: Description): Promise<Omit<SnapshotResult, 'locator'>> {
   const { pending } = description;
-  await writeJson(pending, snapshotFiles.manifest, manifestSchema.parse(manifestOf(description)));
-  await writeJson(pending, snapshotFiles.meta, metaSchema.parse(metaOf(description)));
+  const manifest = await writeJson(pending, snapshotFiles.manifest, manifestSchema.parse(manifestOf(description)));
+  const snapshot = {
+    ...description.snapshot,
+    manifest_bytes: manifest.length,
+    manifest_sha256: createHash('sha256').update(manifest).digest('hex'),
+  };
+  await writeJson(pending, snapshotFiles.meta, metaSchema.parse(metaOf(description, snapshot)));
+  return snapshot;
 }
 
 function manifestOf({ backup, snapshot, written, warningCount, startedAt, finishedAt }: Description): Manifest {
@@ -57,7 +64,7 @@ function manifestOf({ backup, snapshot, written, warningCount, startedAt, finish
   };
 }
 
-function metaOf({ backup, snapshot, finishedAt }: Description): SnapshotMeta {
+function metaOf({ backup, finishedAt }: Description, snapshot: Omit<SnapshotResult, 'locator'>): SnapshotMeta {
   return {
     format: 'xvault-snapshot-meta',
     format_version: 1,
@@ -74,8 +81,14 @@ function metaOf({ backup, snapshot, finishedAt }: Description): SnapshotMeta {
   };
 }
 
-async function writeJson(pending: PendingSnapshot, name: SnapshotFileName, value: Manifest | SnapshotMeta) {
+async function writeJson(
+  pending: PendingSnapshot,
+  name: SnapshotFileName,
+  value: Manifest | SnapshotMeta,
+): Promise<Buffer> {
   const file = await pending.createFile(name);
-  await file.write(Buffer.from(`${JSON.stringify(value, null, 2)}\n`));
+  const bytes = Buffer.from(`${JSON.stringify(value, null, 2)}\n`);
+  await file.write(bytes);
   await file.close();
+  return bytes;
 }

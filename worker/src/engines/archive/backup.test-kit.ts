@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { archiveOptions } from '@xvault/shared/archive-options.ts';
 import type { Progress } from '@xvault/shared/internal-api.ts';
 import { generateKeyPair, type KeyPair } from '@xvault/shared/sealing.ts';
 import { afterAll, beforeAll } from 'vitest';
@@ -42,7 +43,7 @@ export async function workbench() {
         epoch: 3,
         provenance,
         recipients: [keys.recipient],
-        options: { compression_level: 1, one_file_system: false },
+        options: archiveOptions.parse({ compression_level: 1 }),
         pool,
         signal,
         onProgress: (progress) => reports.push(progress),

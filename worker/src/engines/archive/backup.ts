@@ -6,7 +6,7 @@ import type { CompressPool } from '../../artifact/compress-pool.ts';
 import type { SkippedItem, SourceSession } from '../../connectors/connector.ts';
 import type { SnapshotPlace, SnapshotStorage } from '../../storage/storage.ts';
 import { BackupCopy } from './backup-copy.ts';
-import { writeDescription } from './backup-description.ts';
+import { type Description, writeDescription } from './backup-description.ts';
 import { BackupProgress } from './backup-progress.ts';
 import { readSource } from './backup-source.ts';
 
@@ -59,8 +59,15 @@ export async function backupToSnapshot(backup: BackupOptions): Promise<BackupRes
     writer = await ArtifactWriter.create({ pending, recipients, compressionLevel, pool, signal });
     const progress = new BackupProgress(backup.onProgress);
     const { warningCount, written } = await copySource(backup, writer, progress, signal);
-    const snapshot = snapshotOf(backup, written);
-    await writeDescription({ pending, backup, snapshot, written, warningCount, startedAt, finishedAt: new Date() });
+    const snapshot = await writeDescription({
+      pending,
+      backup,
+      snapshot: snapshotOf(backup, written),
+      written,
+      warningCount,
+      startedAt,
+      finishedAt: new Date(),
+    });
     signal.throwIfAborted();
     await pending.commit();
     progress.complete();
@@ -92,7 +99,7 @@ async function copySource(
   return { warningCount: copy.warningCount, written: await writer.finish() };
 }
 
-function snapshotOf(backup: BackupOptions, written: WrittenArtifact): Omit<SnapshotResult, 'locator'> {
+function snapshotOf(backup: BackupOptions, written: WrittenArtifact): Description['snapshot'] {
   return {
     snapshot_id: backup.place.snapshotId,
     entry_count: written.entryCount,

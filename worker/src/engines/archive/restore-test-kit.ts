@@ -3,7 +3,7 @@ import { mkdtemp, realpath } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { generateKeyPair } from '@xvault/shared/sealing.ts';
-import type { SnapshotRef } from '@xvault/shared/snapshots.ts';
+import { type SnapshotRef, snapshotRef } from '@xvault/shared/snapshots.ts';
 import { type ArtifactReader, openArtifact } from '../../artifact/artifact-reader.ts';
 import { ArtifactWriter } from '../../artifact/artifact-writer.ts';
 import { CompressPool } from '../../artifact/compress-pool.ts';
@@ -72,7 +72,7 @@ export async function makeSnapshot(
       place,
       identity,
       directory: join(root, localPathOf(place)),
-      ref: {
+      ref: snapshotRef.parse({
         snapshot_id: place.snapshotId,
         source_id: place.sourceId,
         locator: { storage_backend: 'local_fs', worker_id: 'worker', local_path: localPathOf(place) },
@@ -80,7 +80,7 @@ export async function makeSnapshot(
         artifact_sha256: written.artifact.sha256,
         index_bytes: written.index.sizeBytes,
         index_sha256: written.index.sha256,
-      },
+      }),
       open: () => openArtifact({ storage, place, identities: [identity] }),
     };
   } finally {

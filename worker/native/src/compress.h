@@ -1,0 +1,22 @@
+#pragma once
+#include <zstd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace xvault {
+
+/** zstd with a context that is used again. Not to be shared between threads. */
+class Compressor {
+ public:
+  Compressor();
+  /** One frame that states its content's size. Throws std::runtime_error. */
+  size_t frame(uint8_t* target, size_t targetBytes, const uint8_t* source, size_t sourceBytes, int level);
+
+ private:
+  std::unique_ptr<ZSTD_CCtx, size_t (*)(ZSTD_CCtx*)> context_;
+  int level_ = 0;
+};
+
+}  // namespace xvault

@@ -1,0 +1,44 @@
+#pragma once
+#include <sys/stat.h>
+
+#include <optional>
+
+#include "descriptor.h"
+#include "directory-chain.h"
+#include "records.h"
+
+namespace xvault {
+
+struct OpenedFile {
+  Descriptor fd;
+  struct stat stats;
+};
+
+/** Opens regular files by their paths below the root; what is asked for in the order of a walk is cheap. */
+class FileOpener {
+ public:
+  explicit FileOpener(int rootFd) : chain_(rootFd) {}
+
+  /** Nothing when something else has taken the name. Throws SystemError. */
+  std::optional<OpenedFile> open(std::string_view path);
+
+ private:
+  DirectoryChain chain_;
+  std::string directory_;
+  bool isPlaced_ = false;
+  /** Leaving access times alone is allowed to the owner and to root; once refused, it is not tried again. */
+  bool keepsAccessTime_ = true;
+};
+
+inline int64_t mtimeNs(const struct stat& stats) {
+  return static_cast<int64_t>(stats.st_mtim.tv_sec) * 1'000'000'000 + stats.st_mtim.tv_nsec;
+}
+
+/** Whether a file is no longer what it was. */
+inline bool differs(const struct stat& before, const struct stat& after) {
+  return before.st_size != after.st_size || mtimeNs(before) != mtimeNs(after);
+}
+
+Entry entryOf(Entry::Type type, const struct stat& stats, std::string_view path);
+
+}  // namespace xvault
