@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-const glob = z
+export const glob = z
   .string()
   .min(1)
   .max(4096)

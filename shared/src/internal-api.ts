@@ -67,6 +67,20 @@ export const startResponse = z.strictObject({
   target_secret_sealed: z.string().nullable(),
   /** The tenant's identities, newest first, sealed to the vault recipient; only for kinds that read a snapshot. */
   tenant_identities_sealed: z.array(z.string()),
+  /** Password of the job's rclone crypt; sealed to the credentials recipient. */
+  job_secret_sealed: z.string().nullable().optional(),
+  /** The OAuth connection that the source acts by. */
+  connection: z
+    .strictObject({
+      connection_id: idSchema,
+      provider: z.enum(['google_drive', 'dropbox']),
+      /** The refresh token and what belongs to it, sealed to the credentials recipient. */
+      token_sealed: z.string(),
+      /** Grows with each token that was sealed again: an older one is refused. */
+      generation: z.int().min(1),
+    })
+    .nullable()
+    .optional(),
   /** What the customer gave for this run alone, sealed to the vault recipient. */
   run_identity_sealed: z.string().nullable(),
   /** Bytes a second that the run may read or write now; null for no limit. */

@@ -5,6 +5,7 @@ import { idSchema } from './ids.ts';
 import { restoreActions, restoreChange, restoreTarget } from './restore-targets.ts';
 import { snapshotRef, snapshotResult } from './snapshots.ts';
 import { sourceConnection } from './sources.ts';
+import { syncOptions } from './sync-options.ts';
 
 export { type ArchiveOptions, archiveOptions } from './archive-options.ts';
 export { type RestoreTarget, restoreTarget } from './restore-targets.ts';
@@ -22,8 +23,11 @@ const backupSpec = z.strictObject({
   source: sourceConnection,
   destination_id: idSchema,
   destination: destinationConnection,
-  engine: z.literal('archive'),
+  engine: z.enum(['archive', 'sync']),
+  /** Of the archive engine. */
   options: archiveOptions,
+  /** Of the sync engine; null for the other. */
+  sync: syncOptions.nullable().default(null),
   /** age recipients that the artifact and index are encrypted to. */
   recipients: z.array(z.string()).min(1),
 });

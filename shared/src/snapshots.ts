@@ -18,12 +18,22 @@ export const locator = z.discriminatedUnion('storage_backend', [
     /** Of the artifact, as the server gave it. */
     etag: z.string().max(255).nullable(),
   }),
+  /** A version that the sync engine keeps. */
+  z.strictObject({
+    storage_backend: z.literal('rclone'),
+    /** The worker whose disk it is on; null where every worker can reach it. */
+    worker_id: idSchema.nullable(),
+    /** Below the destination's root: what holds `current`, `versions` and `manifests`. */
+    prefix: z.string().min(1).max(1024),
+    /** Number of the version within the prefix: 1, 2, 3 … */
+    version: z.int().min(1),
+  }),
 ]);
 export type Locator = z.infer<typeof locator>;
 
 /** The one worker that can reach the snapshot; null when every worker can. */
 export function ownerOf(place: Locator): string | null {
-  return place.storage_backend === 'local_fs' ? place.worker_id : null;
+  return place.storage_backend === 's3' ? null : place.worker_id;
 }
 
 /** Directory below a worker's storage root. Throws for a snapshot that is in a bucket. */
@@ -46,8 +56,10 @@ const storedFiles = {
 };
 
 export const snapshotEncryption = z.strictObject({
-  algorithm: z.literal('age'),
-  recipients: z.array(z.string()).min(1),
+  /** `rclone-crypt` and `none` are of the sync engine. */
+  algorithm: z.enum(['age', 'rclone-crypt', 'none']),
+  /** Empty unless by age. */
+  recipients: z.array(z.string()),
 });
 
 /** What a backup run reports when its artifact is published. */
@@ -76,5 +88,8 @@ export const snapshotRef = z.strictObject({
   /** Null, as in specs older than the field, is the worker's own disk. */
   destination_id: idSchema.nullable().default(null),
   destination: destinationConnection.default({ type: 'local_fs', config: {} }),
+  engine: z.enum(['archive', 'sync']).default('archive'),
+  /** Whose key a version of the sync engine is encrypted with. */
+  job_id: idSchema.nullable().default(null),
 });
 export type SnapshotRef = z.infer<typeof snapshotRef>;

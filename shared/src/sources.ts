@@ -1,4 +1,13 @@
 import { z } from 'zod';
+import {
+  dropboxConfig,
+  googleDriveConfig,
+  googleDriveSecret,
+  smbConfig,
+  smbSecret,
+  webdavConfig,
+  webdavSecret,
+} from './source-kinds/cloud.ts';
 import { absolutePath } from './source-kinds/common.ts';
 import { databaseSecret, mysqlConfig, postgresConfig } from './source-kinds/database.ts';
 import { ftpConfig, ftpSecret } from './source-kinds/ftp.ts';
@@ -6,6 +15,15 @@ import { s3Secret, s3SourceConfig } from './source-kinds/s3.ts';
 import { sftpConfig, sftpSecret, sshConfig } from './source-kinds/ssh.ts';
 import { wordpressConfig, wordpressSecret } from './source-kinds/wordpress.ts';
 
+export type {
+  DropboxConfig,
+  GoogleDriveConfig,
+  GoogleDriveSecret,
+  SmbConfig,
+  SmbSecret,
+  WebdavConfig,
+  WebdavSecret,
+} from './source-kinds/cloud.ts';
 export type { DatabaseSecret, MysqlConfig, PostgresConfig } from './source-kinds/database.ts';
 export type { FtpConfig, FtpSecret } from './source-kinds/ftp.ts';
 export type { S3Secret, S3SourceConfig } from './source-kinds/s3.ts';
@@ -26,6 +44,10 @@ export const sourceConfigs = {
   mysql: mysqlConfig,
   postgres: postgresConfig,
   wordpress: wordpressConfig,
+  webdav: webdavConfig,
+  smb: smbConfig,
+  google_drive: googleDriveConfig,
+  dropbox: dropboxConfig,
 } as const;
 
 /** What is sealed on arrival; null where there is nothing to seal. */
@@ -38,6 +60,11 @@ export const sourceSecrets = {
   mysql: databaseSecret,
   postgres: databaseSecret,
   wordpress: wordpressSecret,
+  webdav: webdavSecret,
+  smb: smbSecret,
+  google_drive: googleDriveSecret,
+  /** Acts by its connection. */
+  dropbox: null,
 } as const satisfies Record<keyof typeof sourceConfigs, z.ZodType | null>;
 
 /** Pinned `SHA256:…` fingerprint of the SSH host key; null until a probe has seen it. */
@@ -53,6 +80,10 @@ export const sourceConnection = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('mysql'), config: mysqlConfig, host_key }),
   z.strictObject({ type: z.literal('postgres'), config: postgresConfig, host_key }),
   z.strictObject({ type: z.literal('wordpress'), config: wordpressConfig, host_key }),
+  z.strictObject({ type: z.literal('webdav'), config: webdavConfig }),
+  z.strictObject({ type: z.literal('smb'), config: smbConfig }),
+  z.strictObject({ type: z.literal('google_drive'), config: googleDriveConfig }),
+  z.strictObject({ type: z.literal('dropbox'), config: dropboxConfig }),
 ]);
 export type SourceConnection = z.infer<typeof sourceConnection>;
 export type SourceType = SourceConnection['type'];
@@ -69,6 +100,10 @@ export const pinsHostKey: Record<SourceType, boolean> = {
   mysql: true,
   postgres: true,
   wordpress: true,
+  webdav: false,
+  smb: false,
+  google_drive: false,
+  dropbox: false,
 };
 
 /** `host:port`, by which runs on one server are counted; null when no server is reached. */
@@ -78,6 +113,12 @@ export function sourceHost(source: SourceConnection): string | null {
       return null;
     case 's3':
       return source.config.endpoint === null ? `aws:${source.config.region}` : new URL(source.config.endpoint).host;
+    case 'webdav':
+      return new URL(source.config.url).host;
+    case 'google_drive':
+      return 'google_drive';
+    case 'dropbox':
+      return 'dropbox';
     case 'ftp': {
       const port = source.config.port ?? (source.config.tls === 'implicit' ? 990 : 21);
       return `${source.config.host.toLowerCase()}:${port}`;

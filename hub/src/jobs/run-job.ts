@@ -60,6 +60,7 @@ export async function createBackup(
     destination_id: destination.id,
     destination: toDestinationConnection(destination),
     engine: 'archive',
+    sync: null,
     options: archiveOptions.parse(job.options),
     recipients: [tenant.recipient, ...tenant.extra_recipients],
   };

@@ -89,6 +89,8 @@ function snapshotRef(spec: SpecOf<'backup'>, result: SnapshotResult): SnapshotRe
     manifest_sha256: result.manifest_sha256,
     destination_id: spec.destination_id,
     destination: spec.destination,
+    engine: spec.engine,
+    job_id: spec.job_id,
   };
 }
 

@@ -17,5 +17,7 @@ export function toSnapshotRef(row: SnapshotRow, destination: DestinationRow): Sn
     manifest_sha256: row.manifest_sha256,
     destination_id: destination.id,
     destination: toDestinationConnection(destination),
+    engine: row.locator.storage_backend === 'rclone' ? 'sync' : 'archive',
+    job_id: row.job_id,
   };
 }

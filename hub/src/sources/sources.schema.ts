@@ -35,6 +35,15 @@ export const createSourceBody = z.discriminatedUnion('type', [
     secret: sourceSecrets.wordpress,
     host_key,
   }),
+  z.strictObject({ type: z.literal('webdav'), name, config: sourceConfigs.webdav, secret: sourceSecrets.webdav }),
+  z.strictObject({ type: z.literal('smb'), name, config: sourceConfigs.smb, secret: sourceSecrets.smb }),
+  z.strictObject({
+    type: z.literal('google_drive'),
+    name,
+    config: sourceConfigs.google_drive,
+    secret: sourceSecrets.google_drive.default({}),
+  }),
+  z.strictObject({ type: z.literal('dropbox'), name, config: sourceConfigs.dropbox }),
 ]);
 export type CreateSource = z.infer<typeof createSourceBody>;
 

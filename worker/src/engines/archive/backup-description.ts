@@ -58,7 +58,7 @@ function manifestOf({ backup, snapshot, written, warningCount, startedAt, finish
     file_count: written.fileCount,
     source_bytes: written.sourceBytes,
     warning_count: warningCount,
-    encryption: snapshot.encryption,
+    encryption: { algorithm: 'age', recipients: snapshot.encryption.recipients },
     engine: { name: 'archive', version: engineVersion },
     versions: { node: process.versions.node },
   };
