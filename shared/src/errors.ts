@@ -132,6 +132,41 @@ export const errorCatalogue = {
   IDENTITY_MISMATCH: entry('operator', false, 500, 'The snapshot is not encrypted to the key at hand.'),
   TENANT_KEY_UNAVAILABLE: entry('customer', false, 409, 'The key of this tenant is not held by the platform.'),
 
+  // The sync engine
+  SYNC_DELETE_GUARD: entry(
+    'customer',
+    false,
+    409,
+    'The run would have removed more than the job allows. Nothing was changed: check the source, or raise the limit.',
+  ),
+  SYNC_SENTINEL_MISSING: entry(
+    'operator',
+    false,
+    409,
+    'What is at the destination does not answer to this job and its key. Nothing was changed.',
+  ),
+  SYNC_OVERLAP: entry('customer', false, 422, 'The source and the destination lie within each other.'),
+  SYNC_FAILED: entry('system', true, 500, 'The transfer ended before everything was there.'),
+  SYNC_STALLED: entry('system', true, 500, 'The transfer made no progress for a long time and was ended.'),
+  SYNC_TOOL_UNSUITABLE: entry('operator', false, 503, 'The worker has no rclone that it can use.'),
+  SYNC_VERSION_BROKEN: entry('operator', false, 500, 'A stored version is not complete.'),
+  SOURCE_RATE_LIMITED: entry('customer', true, 422, 'The provider asks to slow down. It is tried again later.'),
+  SOURCE_QUOTA_EXCEEDED: entry('customer', false, 422, 'A quota at the provider is used up.'),
+  CONNECTION_REAUTHORIZE: entry(
+    'customer',
+    false,
+    422,
+    'The connection to the provider was revoked or has expired. Connect it again.',
+  ),
+  OAUTH_NOT_CONFIGURED: entry('operator', false, 503, 'This provider is not set up on the platform.'),
+  OAUTH_STATE_INVALID: entry('customer', false, 400, 'The sign-in with the provider has expired. Start it again.'),
+  OAUTH_DENIED: entry('customer', false, 403, 'The provider did not grant the access that was asked for.'),
+  ERR_GDRIVE_NO_CLIENT_CREDENTIALS: entry('operator', false, 503, 'Google Drive is not set up on the worker.'),
+  ERR_GDRIVE_NO_REFRESH_TOKEN: entry('customer', false, 422, 'There is no token for Google Drive. Connect it again.'),
+  ERR_GDRIVE_SOURCE_LOOKUP: entry('customer', false, 422, 'The connection to Google Drive was not found.'),
+  ERR_GDRIVE_ENFORCE_TOKEN: entry('system', true, 500, 'The token for Google Drive could not be handed on.'),
+  ERR_GDRIVE_REFRESH_PRECHECK: entry('customer', false, 422, 'Google did not renew the access. Connect it again.'),
+
   // Restores
   RESTORE_TARGET_NOT_EMPTY: entry('customer', false, 409, 'The target directory exists and is not empty.'),
   RESTORE_TARGET_INVALID: entry('customer', false, 422, 'The target directory cannot be used.'),

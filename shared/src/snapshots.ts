@@ -25,8 +25,8 @@ export const locator = z.discriminatedUnion('storage_backend', [
     worker_id: idSchema.nullable(),
     /** Below the destination's root: what holds `current`, `versions` and `manifests`. */
     prefix: z.string().min(1).max(1024),
-    /** Number of the version within the prefix: 1, 2, 3 … */
-    version: z.int().min(1),
+    /** Number of the version within the prefix and the epoch of the attempt that made it: they sort by age. */
+    version: z.string().regex(/^\d{8}-\d{1,8}$/),
   }),
 ]);
 export type Locator = z.infer<typeof locator>;

@@ -20,7 +20,7 @@ export const syncOptions = z
     exclude: z.array(glob).max(1000).default([]),
     /** A run that would remove more objects than this, or than this share of those at the destination, stops before it does. */
     max_delete_count: z.int().min(0).nullable().default(null),
-    max_delete_percent: z.int().min(0).max(100).default(25),
+    max_delete_percent: z.int().min(0).max(100).default(50),
     /** Objects moved, and compared, at a time. */
     transfers: z.int().min(1).max(64).default(4),
     checkers: z.int().min(1).max(128).default(8),

@@ -1,5 +1,6 @@
 import { inject } from 'vitest';
 import { createDatabase } from './postgres.ts';
+import { radosgwOfRun, type SharedRadosgw } from './radosgw.ts';
 import { ownRedisDatabase } from './redis.ts';
 import './vitest-servers.ts';
 
@@ -11,4 +12,9 @@ export function ownDatabase(): Promise<string> {
 /** URL of an empty database of the run's Redis that belongs to the caller alone. */
 export function ownRedis(): Promise<string> {
   return ownRedisDatabase(inject('redisUrl'));
+}
+
+/** The run's S3 server; the first test that asks waits about ten seconds for it. Make a bucket of your own in it. */
+export function sharedS3(): Promise<SharedRadosgw> {
+  return radosgwOfRun(inject('lazyServersUrl'));
 }

@@ -1,0 +1,94 @@
+import type { ErrorCode } from '@xvault/shared/errors.ts';
+
+/** What customers see as the `code` of an event about a transfer. */
+export type SyncEventCode =
+  | 'ERROR_NETWORK'
+  | 'ERROR_AUTH'
+  | 'ERROR_PERMISSION'
+  | 'ERROR_NOT_FOUND'
+  | 'ERROR_QUOTA'
+  | 'ERROR_RATE_LIMIT'
+  | 'ERROR_STORAGE_FULL'
+  | 'ERROR_INTERNAL';
+
+export interface Classified {
+  readonly event: SyncEventCode;
+  /** When the source is at fault, and when the destination is. */
+  readonly source: ErrorCode;
+  readonly destination: ErrorCode;
+}
+
+const rules: readonly (readonly [RegExp, Classified])[] = [
+  [
+    /unable to authenticate|invalidaccesskeyid|signaturedoesnotmatch|530 |login incorrect|401 unauthorized|logon failure|status_logon_failure|attempted logon is invalid|invalid_access_token|expired_access_token/i,
+    { event: 'ERROR_AUTH', source: 'SOURCE_AUTH_FAILED', destination: 'STORAGE_AUTH_FAILED' },
+  ],
+  [
+    /invalid_grant|invalid_client|unauthorized_client|token expired|empty token found|couldn't fetch token/i,
+    { event: 'ERROR_AUTH', source: 'CONNECTION_REAUTHORIZE', destination: 'STORAGE_AUTH_FAILED' },
+  ],
+  [
+    /knownhosts: key is unknown/i,
+    { event: 'ERROR_AUTH', source: 'SSH_HOST_KEY_UNKNOWN', destination: 'SSH_HOST_KEY_UNKNOWN' },
+  ],
+  [
+    /knownhosts: key mismatch/i,
+    { event: 'ERROR_AUTH', source: 'SSH_HOST_KEY_CHANGED', destination: 'SSH_HOST_KEY_CHANGED' },
+  ],
+  [
+    /x509|certificate|tls: |first record does not look like a tls/i,
+    { event: 'ERROR_NETWORK', source: 'SOURCE_TLS_FAILED', destination: 'STORAGE_UNREACHABLE' },
+  ],
+  [
+    /nosuchbucket|bad_network_name|status_bad_network_name|share name.*not found|network name cannot be found/i,
+    { event: 'ERROR_NOT_FOUND', source: 'SOURCE_BUCKET_NOT_FOUND', destination: 'STORAGE_BUCKET_NOT_FOUND' },
+  ],
+  [
+    /ratelimit|rate limit|too many requests|toomanyrequests|too_many_requests|slowdown|429 /i,
+    { event: 'ERROR_RATE_LIMIT', source: 'SOURCE_RATE_LIMITED', destination: 'STORAGE_UNREACHABLE' },
+  ],
+  [
+    /no space left|too big for remaining disk space|insufficient_space|disk full|507 insufficient|552 |enospc|dquot|disk quota|not enough space/i,
+    { event: 'ERROR_STORAGE_FULL', source: 'SOURCE_READ_FAILED', destination: 'STORAGE_FULL' },
+  ],
+  [
+    /quotaexceeded|quota exceeded|storagequota|downloadquota|dailylimitexceeded|userratelimitexceeded/i,
+    { event: 'ERROR_QUOTA', source: 'SOURCE_QUOTA_EXCEEDED', destination: 'STORAGE_FULL' },
+  ],
+  [
+    /accessdenied|access denied|permission denied|forbidden|status_access_denied|insufficientfilepermissions|550 failed to open|550 permission|no_permission|403/i,
+    { event: 'ERROR_PERMISSION', source: 'SOURCE_PERMISSION', destination: 'STORAGE_PERMISSION' },
+  ],
+  [
+    /directory not found|object not found|file not found|no such file|not_found|path\/not_found|404 not found|550 /i,
+    { event: 'ERROR_NOT_FOUND', source: 'SOURCE_PATH_NOT_FOUND', destination: 'STORAGE_FAILED' },
+  ],
+  [
+    /no such host|server misbehaving|temporary failure in name resolution/i,
+    { event: 'ERROR_NETWORK', source: 'SOURCE_HOST_UNKNOWN', destination: 'STORAGE_UNREACHABLE' },
+  ],
+  [
+    /connection refused/i,
+    { event: 'ERROR_NETWORK', source: 'SOURCE_CONNECTION_REFUSED', destination: 'STORAGE_UNREACHABLE' },
+  ],
+  [
+    /i\/o timeout|deadline exceeded|timed out|timeout awaiting|handshake timeout/i,
+    { event: 'ERROR_NETWORK', source: 'SOURCE_TIMEOUT', destination: 'STORAGE_UNREACHABLE' },
+  ],
+  [
+    /connection reset|broken pipe|unexpected eof|\beof\b|connection lost|network is unreachable|no route to host|use of closed network|ssh: disconnect|handshake failed/i,
+    { event: 'ERROR_NETWORK', source: 'SOURCE_LOST', destination: 'STORAGE_UNREACHABLE' },
+  ],
+];
+
+const unknown: Classified = { event: 'ERROR_INTERNAL', source: 'SYNC_FAILED', destination: 'SYNC_FAILED' };
+
+/** What rclone's words mean. */
+export function classify(words: string): Classified {
+  return rules.find(([pattern]) => pattern.test(words))?.[1] ?? unknown;
+}
+
+/** Nothing but this one item is wrong: others may go on. */
+export function isItemError({ event }: Classified): boolean {
+  return event === 'ERROR_PERMISSION' || event === 'ERROR_NOT_FOUND' || event === 'ERROR_INTERNAL';
+}

@@ -1,0 +1,132 @@
+import { randomBytes } from 'node:crypto';
+import { createInterface } from 'node:readline';
+import { XVaultError } from '@xvault/shared/errors.ts';
+import { z } from 'zod';
+import { type ChildOutcome, describeOutcome, type RunningChild, startChild } from '../../../process/run-child.ts';
+import { type LogLine, parseLogLine } from './log-line.ts';
+import { RcClient } from './rc-client.ts';
+import { unlinkedFile } from './run-directory.ts';
+import { lifelineIntervalMs, superviseScript } from './supervised.ts';
+import { featuresOf, type RcloneFeatures } from './version.ts';
+
+const startTimeoutMs = 15_000;
+const versionAnswer = z.object({ version: z.string() });
+
+export interface RcloneOptions {
+  readonly binary: string;
+  /** Of the run: holds the config while it is written, rclone's cache and temporary files. */
+  readonly directory: string;
+  /** The config as text; rclone sees it as a descriptor and never under a name. */
+  readonly config: { readonly text: string } | { readonly path: string };
+  /** All that rclone's environment holds beside PATH. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Global flags; nothing of a customer's. */
+  readonly flags?: readonly string[];
+  readonly onLine: (line: LogLine) => void;
+  readonly signal: AbortSignal;
+}
+
+/** A private rclone of one run, commanded over loopback. */
+export interface Rclone {
+  readonly rc: RcClient;
+  readonly features: RcloneFeatures;
+  readonly pid: number;
+  /** Settles when rclone is gone, however it went. */
+  readonly ended: Promise<ChildOutcome>;
+  /** Lets it end by itself, then makes it. */
+  close(): Promise<ChildOutcome>;
+}
+
+/** Throws SYNC_TOOL_UNSUITABLE when rclone cannot be started, or the signal's reason. */
+export async function startRclone(options: RcloneOptions): Promise<Rclone> {
+  options.signal.throwIfAborted();
+  const user = randomBytes(12).toString('hex');
+  const password = randomBytes(24).toString('hex');
+  const file = 'text' in options.config ? await unlinkedFile(options.directory, options.config.text) : undefined;
+  let child: RunningChild;
+  try {
+    child = startChild({
+      file: 'bash',
+      args: ['-c', superviseScript, 'rclone', options.binary, ...argumentsOf(options)],
+      cwd: options.directory,
+      env: { ...options.env, HOME: options.directory, RCLONE_RC_USER: user, RCLONE_RC_PASS: password },
+      stdin: 'pipe',
+      stdout: 'pipe',
+      fds: file === undefined ? [] : [file.fd],
+    });
+  } finally {
+    await file?.close();
+  }
+  const lifeline = setInterval(() => child.stdin?.write('\n'), lifelineIntervalMs);
+  const ended = child.outcome.finally(() => clearInterval(lifeline));
+  const stop = () => child.kill();
+  try {
+    const port = await servedPort(child, options.onLine, options.signal);
+    const rc = new RcClient({ port, user, password });
+    const { version } = versionAnswer.parse(await rc.call('core/version', {}, options.signal));
+    const pid = z.object({ pid: z.int() }).parse(await rc.call('core/pid', {}, options.signal)).pid;
+    return {
+      rc,
+      features: featuresOf(version),
+      pid,
+      ended,
+      async close() {
+        // Its answer does not matter: whoever does not quit is ended.
+        await Promise.allSettled([rc.call('core/quit', {}, AbortSignal.timeout(2000))]);
+        rc.close();
+        const killer = setTimeout(stop, 3000);
+        const outcome = await ended;
+        clearTimeout(killer);
+        return outcome;
+      },
+    };
+  } catch (error) {
+    stop();
+    await ended;
+    throw error;
+  }
+}
+
+function argumentsOf({ config, directory, flags = [] }: RcloneOptions): string[] {
+  return [
+    'rcd',
+    '--rc-addr=127.0.0.1:0',
+    '--use-json-log',
+    '--log-level=INFO',
+    '--stats=0',
+    '--ask-password=false',
+    `--config=${'path' in config ? config.path : '/dev/fd/3'}`,
+    `--cache-dir=${directory}/cache`,
+    `--temp-dir=${directory}`,
+    ...flags,
+  ];
+}
+
+/** Reads rclone's log for as long as it lives; resolves when it says where it listens. */
+function servedPort(child: RunningChild, onLine: (line: LogLine) => void, signal: AbortSignal): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const early: string[] = [];
+    const timer = setTimeout(() => fail('it did not answer in time'), startTimeoutMs);
+    const fail = (why: string) => {
+      clearTimeout(timer);
+      const detail = `rclone did not start: ${why} ${early.join(' | ').slice(0, 1000)}`;
+      reject(new XVaultError('SYNC_TOOL_UNSUITABLE', { detail }));
+    };
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    child.outcome.then((outcome) => fail(describeOutcome('rclone', outcome)));
+    if (child.stdout === null) return;
+    let isServing = false;
+    createInterface({ input: child.stdout, crlfDelay: Number.POSITIVE_INFINITY }).on('line', (text) => {
+      const line = parseLogLine(text);
+      if (isServing) return onLine(line);
+      const port = /Serving remote control on http:\/\/127\.0\.0\.1:(\d+)\//.exec(line.message)?.[1];
+      if (port === undefined) {
+        early.push(line.message);
+        return;
+      }
+      isServing = true;
+      clearTimeout(timer);
+      resolve(Number(port));
+    });
+  });
+}

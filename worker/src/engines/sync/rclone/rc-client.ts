@@ -1,0 +1,77 @@
+import { Agent, request } from 'node:http';
+import { text } from 'node:stream/consumers';
+
+/** What rclone answered instead of a result. `words` are rclone's own, never its echo of the input, which holds secrets. */
+export class RcError extends Error {
+  readonly words: string;
+  readonly httpStatus: number;
+  constructor(method: string, httpStatus: number, words: string) {
+    super(`rclone refused ${method}: ${words}`);
+    this.name = 'RcError';
+    this.words = words;
+    this.httpStatus = httpStatus;
+  }
+}
+
+export interface RcAddress {
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+}
+
+/** Calls of one private rclone over loopback HTTP. */
+export class RcClient {
+  readonly #address: RcAddress;
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 8 });
+
+  constructor(address: RcAddress) {
+    this.#address = address;
+  }
+
+  /** Throws RcError, or the signal's reason; a connection error when rclone is gone. */
+  async call(method: string, input: Readonly<Record<string, unknown>>, signal?: AbortSignal): Promise<unknown> {
+    const body = JSON.stringify(input);
+    const { port, user, password } = this.#address;
+    const options = {
+      host: '127.0.0.1',
+      port,
+      path: `/${method}`,
+      method: 'POST',
+      agent: this.#agent,
+      auth: `${user}:${password}`,
+      headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
+      ...(signal === undefined ? {} : { signal }),
+    };
+    try {
+      const { status, answer } = await new Promise<{ status: number; answer: string }>((resolve, reject) => {
+        const sent = request(options, (response) => {
+          text(response).then((answer) => resolve({ status: response.statusCode ?? 0, answer }), reject);
+        });
+        sent.once('error', reject);
+        sent.end(body);
+      });
+      return readAnswer(method, status, answer);
+    } catch (error) {
+      if (signal?.aborted) throw signal.reason;
+      throw error;
+    }
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+}
+
+function readAnswer(method: string, status: number, answer: string): unknown {
+  if (status === 200) return JSON.parse(answer);
+  let words = 'no reason given';
+  try {
+    const parsed: unknown = JSON.parse(answer);
+    const error: unknown = typeof parsed === 'object' && parsed !== null ? Reflect.get(parsed, 'error') : undefined;
+    if (typeof error === 'string') words = error;
+  } catch {
+    // An answer that is no JSON is of a proxy or a crash; it is not quoted, for it may echo the input.
+    words = `an answer of ${answer.length} characters that is not JSON`;
+  }
+  throw new RcError(method, status, words);
+}

@@ -1,0 +1,102 @@
+import type {
+  FtpConfig,
+  FtpSecret,
+  SftpSecret,
+  SmbConfig,
+  SmbSecret,
+  WebdavConfig,
+  WebdavSecret,
+} from '@xvault/shared/sources.ts';
+import { obscure } from './obscure.ts';
+import { joinRoot, type Remote } from './remote.ts';
+
+/** Where rclone connects to: the guarded way to the server, not the server itself. */
+export interface Reached {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** `knownHostsFile` holds the one key that was checked. */
+export function sftpRemote(
+  { user, path }: { readonly user: string; readonly path: string },
+  secret: SftpSecret,
+  reached: Reached,
+  knownHostsFile: string,
+): Remote {
+  const { password, private_key, passphrase } = secret;
+  return {
+    options: {
+      type: 'sftp',
+      host: reached.host,
+      port: String(reached.port),
+      user,
+      ...(password === undefined ? {} : { pass: obscure(password) }),
+      // One line, as rclone wants it.
+      ...(private_key === undefined
+        ? {}
+        : { key_pem: private_key.trim().replaceAll('\r', '').replaceAll('\n', '\\n') }),
+      ...(passphrase === undefined ? {} : { key_file_pass: obscure(passphrase) }),
+      known_hosts_file: knownHostsFile,
+      // Otherwise it runs commands on the server to learn hashes.
+      shell_type: 'none',
+      disable_hashcheck: 'true',
+      key_use_agent: 'false',
+    },
+    root: path,
+    caPem: null,
+    hashes: 'none',
+  };
+}
+
+export function ftpRemote(config: FtpConfig, secret: FtpSecret, reached: Reached): Remote {
+  return {
+    options: {
+      type: 'ftp',
+      host: reached.host,
+      port: String(reached.port),
+      user: config.user,
+      pass: obscure(secret.password),
+      tls: String(config.tls === 'implicit'),
+      explicit_tls: String(config.tls === 'explicit'),
+      no_check_certificate: String(!config.tls_verify),
+      concurrency: String(config.connections + 1),
+      ...(config.encoding === 'latin1' ? { force_list_hidden: 'false' } : {}),
+    },
+    root: config.path,
+    caPem: config.ca_pem,
+    hashes: 'none',
+  };
+}
+
+export function webdavRemote(config: WebdavConfig, secret: WebdavSecret): Remote {
+  const { password, bearer_token } = secret;
+  return {
+    options: {
+      type: 'webdav',
+      url: config.url,
+      vendor: config.vendor,
+      ...(config.user === null ? {} : { user: config.user }),
+      ...(password === undefined ? {} : { pass: obscure(password) }),
+      ...(bearer_token === undefined ? {} : { bearer_token }),
+    },
+    root: config.path,
+    caPem: config.ca_pem,
+    hashes: config.vendor === 'nextcloud' || config.vendor === 'owncloud' ? 'listed' : 'none',
+  };
+}
+
+export function smbRemote(config: SmbConfig, secret: SmbSecret, reached: Reached): Remote {
+  return {
+    options: {
+      type: 'smb',
+      host: reached.host,
+      port: String(reached.port),
+      user: config.user,
+      pass: obscure(secret.password),
+      domain: config.domain,
+    },
+    root: joinRoot(config.share, config.path),
+    caPem: null,
+    hashes: 'none',
+  };
+}
