@@ -6,6 +6,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { accessAudience, jwtIssuer } from './auth/access-token.ts';
 import { loginRoutes, meRoutes } from './auth/auth.routes.ts';
+import { connectionsRoutes } from './connections/connections.routes.ts';
 import type { AppDeps } from './deps.ts';
 import { destinationsRoutes } from './destinations/destinations.routes.ts';
 import { exportsRoutes } from './exports/exports.routes.ts';
@@ -84,6 +85,7 @@ async function apiRoutes(api: FastifyInstance): Promise<void> {
   await api.register(sourcesRoutes);
   await api.register(sourceRunsRoutes);
   await api.register(destinationsRoutes);
+  await api.register(connectionsRoutes);
   await api.register(jobsRoutes);
   await api.register(jobRunsRoutes);
   await api.register(schedulesRoutes);

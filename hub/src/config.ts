@@ -82,6 +82,18 @@ const schema = z.object({
   /** Wait before a further attempt: between 0 and base × 2^n, at most max. */
   XVAULT_RETRY_BASE_MS: integer(5000, 0, day),
   XVAULT_RETRY_MAX_MS: integer(300_000, 0, day),
+
+  /** The platform's OAuth apps; without one its provider cannot be connected. */
+  XVAULT_GOOGLE_CLIENT_ID: z.string().min(1).optional(),
+  XVAULT_GOOGLE_CLIENT_SECRET: z.string().min(1).optional(),
+  XVAULT_DROPBOX_CLIENT_ID: z.string().min(1).optional(),
+  XVAULT_DROPBOX_CLIENT_SECRET: z.string().min(1).optional(),
+  /** Where providers send users back to; by default `/oauth/callback` below the public URL. */
+  XVAULT_OAUTH_REDIRECT_URL: z.url({ protocol: /^https?$/ }).optional(),
+  XVAULT_GOOGLE_AUTH_URL: z.url().default('https://accounts.google.com/o/oauth2/v2/auth'),
+  XVAULT_GOOGLE_TOKEN_URL: z.url().default('https://oauth2.googleapis.com/token'),
+  XVAULT_DROPBOX_AUTH_URL: z.url().default('https://www.dropbox.com/oauth2/authorize'),
+  XVAULT_DROPBOX_TOKEN_URL: z.url().default('https://api.dropboxapi.com/oauth2/token'),
 });
 
 type Camel<S extends string> = S extends `${infer Head}_${infer Tail}` ? `${Head}${Capitalize<Camel<Tail>>}` : S;

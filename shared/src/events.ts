@@ -35,10 +35,13 @@ export const eventMessages = {
   sync_item_failed: 'Not transferred: {item}',
   sync_error: 'The transfer met an error: {reason}',
   bandwidth_changed: 'The bandwidth limit changed.',
+  files_left_out: 'Left out as larger than the limit: {files} files, {bytes} bytes.',
   events_capped: 'Further events of this run are not listed.',
   restore_done: 'Restored {files} files, {bytes} bytes.',
+  restore_tried: 'Dry run: {files} files, {bytes} bytes would be restored. Nothing was changed.',
   validation_passed: 'Verified {files} files, {bytes} bytes: all match.',
   validation_failed: 'Verification failed: {sentence}',
+  snapshot_rewrapped: 'Given to {recipients} recipient(s), its contents as they were.',
 } as const;
 export type MessageId = keyof typeof eventMessages;
 

@@ -57,7 +57,7 @@ export const startResponse = z.strictObject({
   lease_token: z.string(),
   lease_ms: z.int().min(1000),
   spec: runSpec,
-  /** Made anew for each attempt of a backup; null for other kinds. */
+  /** Made anew for each attempt of a backup, or of a maintenance for the copy that it makes; null for other kinds. */
   snapshot_id: idSchema.nullable(),
   /** Sealed to the credentials recipient. */
   source_secret_sealed: z.string().nullable(),

@@ -3,7 +3,7 @@ import { archiveOptions } from './archive-options.ts';
 import { destinationConnection } from './destinations.ts';
 import { idSchema } from './ids.ts';
 import { restoreActions, restoreChange, restoreTarget } from './restore-targets.ts';
-import { snapshotRef, snapshotResult } from './snapshots.ts';
+import { locator, snapshotEncryption, snapshotRef, snapshotResult } from './snapshots.ts';
 import { sourceConnection } from './sources.ts';
 import { syncOptions } from './sync-options.ts';
 
@@ -96,12 +96,25 @@ const probeSpec = z.strictObject({
 /** Removes the bytes of a snapshot; that there are none left is success. */
 const retentionSpec = z.strictObject({ kind: z.literal('retention'), snapshot: snapshotRef });
 
+/** Rewrites the age headers of a snapshot for other recipients; the payload stays as it is. */
+const maintenanceSpec = z.strictObject({
+  kind: z.literal('maintenance'),
+  task: z.discriminatedUnion('type', [
+    z.strictObject({
+      type: z.literal('rewrap'),
+      snapshot: snapshotRef,
+      recipients: z.array(z.string()).min(1),
+    }),
+  ]),
+});
+
 export const runSpec = z.discriminatedUnion('kind', [
   backupSpec,
   restoreSpec,
   validationSpec,
   retentionSpec,
   probeSpec,
+  maintenanceSpec,
 ]);
 export type RunSpec = z.infer<typeof runSpec>;
 export type RunKind = RunSpec['kind'];
@@ -152,8 +165,27 @@ const validationResult = z.strictObject({
   differing: z.array(z.string()).max(100),
   /** Set when the verdict is failed. */
   error_code: z.string().nullable(),
+  /** What was done and found, in a line or two without names of files. */
+  excerpt: z.string().max(2000).default(''),
 });
 const retentionResult = z.strictObject({ kind: z.literal('retention') });
+const maintenanceResult = z.strictObject({
+  kind: z.literal('maintenance'),
+  task: z.discriminatedUnion('type', [
+    z.strictObject({
+      type: z.literal('rewrap'),
+      /** Of the copy that takes the place of what was read. */
+      locator,
+      artifact_bytes: z.int().min(0),
+      artifact_sha256: z.string(),
+      index_bytes: z.int().min(0),
+      index_sha256: z.string(),
+      manifest_bytes: z.int().min(0),
+      manifest_sha256: z.string(),
+      encryption: snapshotEncryption,
+    }),
+  ]),
+});
 const probeResult = z.strictObject({
   kind: z.literal('probe'),
   probe: z.discriminatedUnion('type', [
@@ -191,6 +223,7 @@ export const runResult = z.discriminatedUnion('kind', [
   validationResult,
   retentionResult,
   probeResult,
+  maintenanceResult,
 ]);
 export type RunResult = z.infer<typeof runResult>;
 export type ResultOf<K extends RunKind> = Extract<RunResult, { kind: K }>;
@@ -216,5 +249,6 @@ export const runKinds: Record<RunKind, KindEntry> = {
   validation: { slot: 'data', writesDisk: false, maxAttempts: 3 },
   retention: { slot: 'control', writesDisk: false, maxAttempts: 5 },
   probe: { slot: 'control', writesDisk: false, maxAttempts: 1 },
+  maintenance: { slot: 'data', writesDisk: true, maxAttempts: 3 },
 };
 export const runKindNames = Object.keys(runKinds) as [RunKind, ...RunKind[]];

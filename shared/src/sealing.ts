@@ -1,15 +1,22 @@
-import { Decrypter, Encrypter, generateX25519Identity, identityToRecipient } from 'age-encryption';
+import {
+  Decrypter,
+  Encrypter,
+  generateHybridIdentity,
+  generateX25519Identity,
+  identityToRecipient,
+} from 'age-encryption';
 import { XVaultError } from './errors.ts';
+import type { KeyType } from './recipients.ts';
 
 export interface KeyPair {
-  /** `AGE-SECRET-KEY-1…`: never stored unsealed by the Hub. */
+  /** `AGE-SECRET-KEY-1…` or `AGE-SECRET-KEY-PQ-1…`: never stored unsealed by the Hub. */
   readonly identity: string;
-  /** `age1…`: public. */
+  /** `age1…` or `age1pq1…`: public. */
   readonly recipient: string;
 }
 
-export async function generateKeyPair(): Promise<KeyPair> {
-  const identity = await generateX25519Identity();
+export async function generateKeyPair(type: KeyType = 'x25519'): Promise<KeyPair> {
+  const identity = await (type === 'x25519' ? generateX25519Identity() : generateHybridIdentity());
   return { identity, recipient: await identityToRecipient(identity) };
 }
 

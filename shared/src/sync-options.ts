@@ -33,3 +33,10 @@ export const syncOptions = z
     path: ['mirror_confirmed'],
   });
 export type SyncOptions = z.infer<typeof syncOptions>;
+
+/** Password and salt of rclone's crypt, as a customer would give them to rclone. */
+export const cryptSecret = z.strictObject({
+  password: z.string().min(16).max(1024),
+  salt: z.string().min(16).max(1024),
+});
+export type CryptSecret = z.infer<typeof cryptSecret>;

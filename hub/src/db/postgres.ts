@@ -2,6 +2,7 @@ import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
 import type { DatabaseOptions, OpenDatabase } from './database.ts';
 import { createListener } from './postgres-listener.ts';
+import { createStatementNames } from './prepared-statements.ts';
 import type { Database } from './schema.ts';
 
 const int8Oid = 20;
@@ -14,12 +15,22 @@ const types: pg.CustomTypesConfig = {
   },
 };
 
-/** Listened to from its making: the pool leaves gaps in which the loss of a connection would end the process. */
+/**
+ * Listened to from its making: the pool leaves gaps in which the loss of a connection would end the process. Statements with
+ * parameters that come often are prepared.
+ */
 function clientClass(logger: DatabaseOptions['logger']) {
+  const nameOf = createStatementNames();
   return class extends pg.Client {
     constructor(config?: string | pg.ClientConfig) {
       super(config);
       this.on('error', (error) => logger.debug({ err: error }, 'a database connection was lost'));
+      const query = this.query.bind(this) as (...args: unknown[]) => unknown;
+      const prepared = (text: unknown, values: unknown, ...rest: unknown[]): unknown => {
+        const name = typeof text === 'string' && Array.isArray(values) && values.length > 0 ? nameOf(text) : null;
+        return name === null ? query(text, values, ...rest) : query({ name, text, values }, ...rest);
+      };
+      this.query = prepared as pg.Client['query'];
     }
   };
 }

@@ -55,6 +55,8 @@ export interface RunsTable extends ProgressColumns {
   log_excerpt: string | null;
   result: NullableJson<Record<string, unknown>>;
   validation_status: Generated<ValidationStatus>;
+  /** Flags and where keys came from, never values; for operators. */
+  diagnostics: NullableJson<Record<string, string | number | boolean | null>>;
   queued_at: CreatedAt;
   dispatched_at: NullableTime;
   started_at: NullableTime;

@@ -106,6 +106,10 @@ export interface JobsTable {
   destination_id: string;
   engine: string;
   options: Json<Record<string, unknown>>;
+  /** Options of the sync engine; null for the other. */
+  sync: NullableJson<Record<string, unknown>>;
+  /** Password of its rclone crypt, sealed to the credentials recipient. */
+  secret_sealed: string | null;
   schedule: NullableJson<Record<string, unknown>>;
   next_run_at: NullableTime;
   retention: NullableJson<Record<string, unknown>>;
@@ -230,6 +234,22 @@ export interface TenantKeysTable {
   retired_at: NullableTime;
 }
 
+/** An account at a provider that a tenant has let the platform read. */
+export interface ConnectionsTable {
+  id: string;
+  tenant_id: string;
+  provider: 'google_drive' | 'dropbox';
+  name: string;
+  status: Generated<'active' | 'reauthorize' | 'deleted'>;
+  /** rclone's form of the token, sealed to the credentials recipient. */
+  token_sealed: string | null;
+  /** Grows with each token: an older one never overwrites a newer. */
+  generation: Generated<number>;
+  access_expires_at: NullableTime;
+  created_at: CreatedAt;
+  updated_at: GeneratedTime;
+}
+
 export interface SettingsTable {
   key: string;
   value: JSONColumnType<Record<string, unknown>>;
@@ -253,6 +273,7 @@ export interface Database {
   schedule_fires: ScheduleFiresTable;
   idempotency_keys: IdempotencyKeysTable;
   settings: SettingsTable;
+  connections: ConnectionsTable;
   run_secrets: RunSecretsTable;
   tenant_keys: TenantKeysTable;
 }

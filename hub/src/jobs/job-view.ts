@@ -11,6 +11,7 @@ export function toJobView(row: JobRow): z.infer<typeof jobView> {
     destination_id: row.destination_id,
     engine: row.engine,
     options: row.options,
+    sync: row.sync,
     schedule: scheduleOf(row),
     next_run_at: row.status === 'active' ? (row.next_run_at?.toISOString() ?? null) : null,
     status: row.status === 'paused' ? 'paused' : 'active',

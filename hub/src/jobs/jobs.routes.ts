@@ -21,7 +21,13 @@ export const jobsRoutes: FastifyPluginAsyncZod = async (app) => {
       schema: { summary: 'Define a backup job', tags, body: createJobBody, response: responses({ 201: jobView }) },
     },
     async (request, reply) => {
-      const job = await createJob(db, actorOf(request), requireTenant(request).tenantId, request.body);
+      const job = await createJob(
+        db,
+        actorOf(request),
+        requireTenant(request).tenantId,
+        app.deps.config.credentialsRecipient,
+        request.body,
+      );
       return reply.code(201).header('location', `/api/v1/jobs/${job.id}`).send(toJobView(job));
     },
   );

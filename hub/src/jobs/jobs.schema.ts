@@ -1,5 +1,6 @@
 import { idSchema } from '@xvault/shared/ids.ts';
 import { archiveOptions } from '@xvault/shared/run-kinds.ts';
+import { cryptSecret, syncOptions } from '@xvault/shared/sync-options.ts';
 import { z } from 'zod';
 import { pageOf } from '../http/pagination.ts';
 import { schedule, scheduleInput } from '../scheduling/schedule.schema.ts';
@@ -15,8 +16,13 @@ export const createJobBody = z.strictObject({
   name,
   source_id: idSchema,
   destination_id: idSchema,
-  engine: z.literal('archive').default('archive'),
+  engine: z.enum(['archive', 'sync']).default('archive'),
+  /** Of the archive engine. */
   options: archiveOptions.prefault({}),
+  /** Of the sync engine; needed for it and refused for the other. */
+  sync: syncOptions.optional(),
+  /** For those who want to read a `sync` with encryption by their own rclone; made at random where absent. Sealed on arrival. */
+  crypt: cryptSecret.optional(),
   schedule: scheduleInput.default({ type: 'manual' }),
   validation_mode: validationMode.default('none'),
   priority: priority.default(0),
@@ -29,6 +35,7 @@ export const patchJobBody = z
   .strictObject({
     name,
     options: archiveOptions,
+    sync: syncOptions,
     schedule: scheduleInput,
     status: z.enum(['active', 'paused']),
     validation_mode: validationMode,
@@ -45,6 +52,7 @@ export const jobView = z.strictObject({
   destination_id: idSchema,
   engine: z.string(),
   options: z.record(z.string(), z.unknown()),
+  sync: z.record(z.string(), z.unknown()).nullable(),
   schedule,
   /** Null while paused, and for a manual schedule. */
   next_run_at: z.iso.datetime().nullable(),

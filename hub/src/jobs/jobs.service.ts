@@ -11,6 +11,7 @@ import { completeSchedule } from '../scheduling/schedule.schema.ts';
 import { scheduleOf } from '../scheduling/schedule-of.ts';
 import { findSourceShared } from '../sources/sources.repository.ts';
 import { getTenant } from '../tenants/tenants.service.ts';
+import { requireEngineFits, requireSameSync, sealCrypt } from './job-engine.ts';
 import { findJob, findJobForUpdate, insertJob, type JobRow, updateJob } from './jobs.repository.ts';
 import type { CreateJob, PatchJob } from './jobs.schema.ts';
 
@@ -18,19 +19,29 @@ type Db = Kysely<Database>;
 const objectType = 'job';
 
 /** Throws BAD_REQUEST when the source or destination is not the tenant's. */
-export async function createJob(db: Db, actor: Actor, tenantId: string, body: CreateJob): Promise<JobRow> {
+export async function createJob(
+  db: Db,
+  actor: Actor,
+  tenantId: string,
+  credentialsRecipient: string,
+  body: CreateJob,
+): Promise<JobRow> {
   return db.transaction().execute(async (trx) => {
     const source = await findSourceShared(trx, tenantId, body.source_id);
     if (source === undefined) throw invalidField('source_id', 'there is no such source');
     const destination = await findDestinationShared(trx, tenantId, body.destination_id);
     if (destination === undefined) throw invalidField('destination_id', 'there is no such destination');
+    requireEngineFits(body, source.type, destination.type);
     const id = newId();
     const schedule = completeSchedule(body.schedule, (await getTenant(trx, tenantId)).timezone);
+    const { crypt, ...columns } = body;
     const job = await insertJob(trx, {
-      ...body,
+      ...columns,
       id,
       tenant_id: tenantId,
       options: JSON.stringify(body.options),
+      sync: body.sync === undefined ? null : JSON.stringify(body.sync),
+      secret_sealed: await sealCrypt(body.sync, crypt, credentialsRecipient),
       schedule: JSON.stringify(schedule),
       next_run_at: await nextRunAt(trx, schedule, id),
       retention: null,
@@ -56,13 +67,15 @@ export async function lockJob(trx: Transaction<Database>, tenantId: string, jobI
 }
 
 export async function patchJob(db: Db, actor: Actor, tenantId: string, jobId: string, body: PatchJob): Promise<JobRow> {
-  const { options, schedule: _, ...columns } = body;
+  const { options, sync, schedule: _, ...columns } = body;
   return db.transaction().execute(async (trx) => {
     const before = await lockJob(trx, tenantId, jobId);
     if (Object.keys(body).length === 0) return before;
+    if (sync !== undefined) requireSameSync(before, sync);
     const values = {
       ...columns,
       ...(options !== undefined && { options: JSON.stringify(options) }),
+      ...(sync !== undefined && { sync: JSON.stringify(sync) }),
       ...(await scheduleColumns(trx, before, body)),
     };
     const job = await updateJob(trx, tenantId, jobId, values);

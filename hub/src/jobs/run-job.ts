@@ -1,5 +1,6 @@
 import { XVaultError } from '@xvault/shared/errors.ts';
 import { archiveOptions, type SpecOf } from '@xvault/shared/run-kinds.ts';
+import { syncOptions } from '@xvault/shared/sync-options.ts';
 import type { Kysely, Transaction } from 'kysely';
 import { type Actor, writeAudit } from '../audit/audit.ts';
 import type { Database, RunRow } from '../db/schema.ts';
@@ -59,8 +60,8 @@ export async function createBackup(
     source: connection,
     destination_id: destination.id,
     destination: toDestinationConnection(destination),
-    engine: 'archive',
-    sync: null,
+    engine: job.engine === 'sync' ? 'sync' : 'archive',
+    sync: job.sync === null ? null : syncOptions.parse(job.sync),
     options: archiveOptions.parse(job.options),
     recipients: [tenant.recipient, ...tenant.extra_recipients],
   };

@@ -115,6 +115,7 @@ describe.each(databaseKinds)('heartbeats on %s', (database) => {
           ...common,
           spec: JSON.stringify(template.spec),
           result: null,
+          diagnostics: null,
           id: run_id,
           lease_token_hash: hashToken(lease_token),
           event_count: 0,

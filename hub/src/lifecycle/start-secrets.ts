@@ -1,5 +1,7 @@
 import type { StartResponse } from '@xvault/shared/internal-api.ts';
 import type { RunSpec } from '@xvault/shared/run-kinds.ts';
+import type { SnapshotRef } from '@xvault/shared/snapshots.ts';
+import type { SourceConnection } from '@xvault/shared/sources.ts';
 import type { Transaction } from 'kysely';
 import type { Database } from '../db/schema.ts';
 
@@ -16,12 +18,17 @@ export type StartSecrets = Pick<
   | 'target_secret_sealed'
   | 'tenant_identities_sealed'
   | 'run_identity_sealed'
+  | 'job_secret_sealed'
+  | 'connection'
 >;
 
 interface Needs {
   readonly sourceId: string | null;
   readonly destinationId: string | null;
   readonly targetId: string | null;
+  /** Whose rclone crypt is written or read. */
+  readonly jobId: string | null;
+  readonly connectionId: string | null;
   readonly readsSnapshot: boolean;
 }
 
@@ -44,6 +51,17 @@ export async function readStartSecrets(
     tenantIds,
     ids((need) => need.destinationId),
   );
+  const jobs = await readSealed(
+    trx,
+    'jobs',
+    tenantIds,
+    ids((need) => need.jobId),
+  );
+  const connections = await readConnections(
+    trx,
+    tenantIds,
+    ids((need) => need.connectionId),
+  );
   const identities = await readIdentities(
     trx,
     readers.map(({ tenantId }) => tenantId),
@@ -53,31 +71,48 @@ export async function readStartSecrets(
     readers.map(({ runId }) => runId),
   );
   return requests.map(({ runId, tenantId }, at) => {
-    const { sourceId, destinationId, targetId, readsSnapshot } = needs[at] ?? nothing;
+    const { sourceId, destinationId, targetId, jobId, connectionId, readsSnapshot } = needs[at] ?? nothing;
     return {
       source_secret_sealed: sources.get(`${tenantId} ${sourceId}`) ?? null,
       destination_secret_sealed: destinations.get(`${tenantId} ${destinationId}`) ?? null,
       target_secret_sealed: sources.get(`${tenantId} ${targetId}`) ?? null,
       tenant_identities_sealed: readsSnapshot ? (identities.get(tenantId) ?? []) : [],
       run_identity_sealed: readsSnapshot ? (runIdentities.get(runId) ?? null) : null,
+      job_secret_sealed: jobs.get(`${tenantId} ${jobId}`) ?? null,
+      connection: connections.get(`${tenantId} ${connectionId}`) ?? null,
     };
   });
 }
 
-const nothing: Needs = { sourceId: null, destinationId: null, targetId: null, readsSnapshot: false };
+const nothing: Needs = {
+  sourceId: null,
+  destinationId: null,
+  targetId: null,
+  jobId: null,
+  connectionId: null,
+  readsSnapshot: false,
+};
 
 function needsOf(spec: RunSpec): Needs {
   switch (spec.kind) {
     case 'backup':
-      return { ...nothing, sourceId: spec.source_id, destinationId: spec.destination_id };
+      return {
+        ...nothing,
+        sourceId: spec.source_id,
+        destinationId: spec.destination_id,
+        jobId: spec.engine === 'sync' ? spec.job_id : null,
+        connectionId: connectionOf(spec.source),
+      };
     case 'restore': {
       const targetId = 'source_id' in spec.target ? spec.target.source_id : null;
-      return { ...nothing, destinationId: spec.snapshot.destination_id, targetId, readsSnapshot: true };
+      return { ...ofSnapshot(spec.snapshot), targetId };
     }
     case 'validation':
-      return { ...nothing, destinationId: spec.snapshot.destination_id, readsSnapshot: true };
+      return ofSnapshot(spec.snapshot);
     case 'retention':
-      return { ...nothing, destinationId: spec.snapshot.destination_id };
+      return { ...ofSnapshot(spec.snapshot), readsSnapshot: false };
+    case 'maintenance':
+      return { ...nothing, destinationId: spec.task.snapshot.destination_id, readsSnapshot: true };
     case 'probe':
       return needsOfProbe(spec.probe);
   }
@@ -86,17 +121,47 @@ function needsOf(spec: RunSpec): Needs {
 function needsOfProbe(probe: Extract<RunSpec, { kind: 'probe' }>['probe']): Needs {
   switch (probe.type) {
     case 'source':
-      return { ...nothing, sourceId: probe.source_id };
+      return { ...nothing, sourceId: probe.source_id, connectionId: connectionOf(probe.source) };
     case 'destination':
       return { ...nothing, destinationId: probe.destination_id };
     case 'files':
-      return { ...nothing, destinationId: probe.snapshot.destination_id, readsSnapshot: true };
+      return ofSnapshot(probe.snapshot);
   }
+}
+
+function ofSnapshot({ destination_id, engine, job_id }: SnapshotRef): Needs {
+  return { ...nothing, destinationId: destination_id, jobId: engine === 'sync' ? job_id : null, readsSnapshot: true };
+}
+
+function connectionOf({ config }: SourceConnection): string | null {
+  return 'connection_id' in config ? config.connection_id : null;
+}
+
+async function readConnections(
+  trx: Transaction<Database>,
+  tenantIds: readonly string[],
+  ids: readonly string[],
+): Promise<Map<string, NonNullable<StartResponse['connection']>>> {
+  if (ids.length === 0) return new Map();
+  const rows = await trx
+    .selectFrom('connections')
+    .select(['id', 'tenant_id', 'provider', 'token_sealed', 'generation'])
+    .where('tenant_id', 'in', [...new Set(tenantIds)])
+    .where('id', 'in', [...new Set(ids)])
+    .where('status', '=', 'active')
+    .execute();
+  return new Map(
+    rows.flatMap(({ id, tenant_id, provider, token_sealed, generation }) =>
+      token_sealed === null
+        ? []
+        : [[`${tenant_id} ${id}`, { connection_id: id, provider, token_sealed, generation }] as const],
+    ),
+  );
 }
 
 async function readSealed(
   trx: Transaction<Database>,
-  table: 'sources' | 'destinations',
+  table: 'sources' | 'destinations' | 'jobs',
   tenantIds: readonly string[],
   ids: readonly string[],
 ): Promise<Map<string, string | null>> {

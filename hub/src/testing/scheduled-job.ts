@@ -32,6 +32,7 @@ export async function anotherJob(db: Kysely<Database>, seed: Seed): Promise<stri
       id,
       options: JSON.stringify(job.options),
       schedule: JSON.stringify(job.schedule),
+      sync: null,
       retention: null,
       notify: null,
     })

@@ -2,10 +2,12 @@ import type { Migration } from 'kysely/migration';
 import * as first from './0001-first.ts';
 import * as scheduling from './0002-scheduling.ts';
 import * as archiveEngine from './0004-archive-engine.ts';
+import * as sync from './0005-sync.ts';
 
 /** All migrations by name, in order. A published one is never changed. */
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-first': first,
   '0002-scheduling': scheduling,
   '0004-archive-engine': archiveEngine,
+  '0005-sync': sync,
 };

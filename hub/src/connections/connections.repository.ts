@@ -1,0 +1,49 @@
+import { type Insertable, type Kysely, type Selectable, sql, type Updateable } from 'kysely';
+import type { ConnectionsTable, Database } from '../db/schema.ts';
+import type { PageRequest } from '../http/pagination.ts';
+
+type Db = Kysely<Database>;
+export type ConnectionRow = Selectable<ConnectionsTable>;
+
+export function insertConnection(db: Db, values: Insertable<ConnectionsTable>) {
+  return db.insertInto('connections').values(values).returningAll().executeTakeFirstOrThrow();
+}
+
+function present(db: Db, tenantId: string) {
+  return db.selectFrom('connections').selectAll().where('tenant_id', '=', tenantId).where('status', '!=', 'deleted');
+}
+
+export function findConnection(db: Db, tenantId: string, connectionId: string) {
+  return present(db, tenantId).where('id', '=', connectionId).executeTakeFirst();
+}
+
+export function listConnections(db: Db, tenantId: string, { limit, beforeId }: PageRequest) {
+  return present(db, tenantId)
+    .$if(beforeId !== undefined, (query) => query.where('id', '<', beforeId ?? ''))
+    .orderBy('id', 'desc')
+    .limit(limit)
+    .execute();
+}
+
+export function updateConnection(db: Db, tenantId: string, connectionId: string, values: Updateable<ConnectionsTable>) {
+  return db
+    .updateTable('connections')
+    .set({ ...values, updated_at: sql<Date>`now()` })
+    .where('tenant_id', '=', tenantId)
+    .where('id', '=', connectionId)
+    .returningAll()
+    .executeTakeFirst();
+}
+
+/** Whether a source that is not deleted acts by it. */
+export async function isConnectionInUse(db: Db, tenantId: string, connectionId: string): Promise<boolean> {
+  const source = await db
+    .selectFrom('sources')
+    .select('id')
+    .where('tenant_id', '=', tenantId)
+    .where('status', '=', 'active')
+    .where(sql<boolean>`config ->> 'connection_id' = ${connectionId}`)
+    .limit(1)
+    .executeTakeFirst();
+  return source !== undefined;
+}
