@@ -1,0 +1,64 @@
+import { XVaultError } from '@xvault/shared/errors.ts';
+import type { NotesRequest } from '@xvault/shared/internal-api.ts';
+import { equalHashes, hashToken } from '@xvault/shared/tokens.ts';
+import { type Kysely, sql, type Transaction } from 'kysely';
+import type { Database } from '../db/schema.ts';
+
+/** Keeps what a worker says beside its result, while it holds the lease. Throws ATTEMPT_SUPERSEDED. */
+export async function keepNotes(
+  db: Kysely<Database>,
+  workerId: string,
+  runId: string,
+  { epoch, lease_token, diagnostics, connection }: NotesRequest,
+): Promise<{ generation: number | null }> {
+  return db.transaction().execute(async (trx) => {
+    const run = await trx
+      .selectFrom('runs')
+      .select(['tenant_id', 'lease_token_hash'])
+      .where('id', '=', runId)
+      .where('worker_id', '=', workerId)
+      .where('epoch', '=', epoch)
+      .where('status', '=', 'running')
+      .forUpdate()
+      .executeTakeFirst();
+    if (run === undefined || !equalHashes(run.lease_token_hash ?? '', hashToken(lease_token))) {
+      throw new XVaultError('ATTEMPT_SUPERSEDED', { detail: `run ${runId} is not held under epoch ${epoch}` });
+    }
+    if (diagnostics !== undefined) {
+      const added = JSON.stringify(diagnostics);
+      await trx
+        .updateTable('runs')
+        .set({ diagnostics: sql`coalesce(diagnostics, '{}'::jsonb) || ${added}::jsonb` })
+        .where('id', '=', runId)
+        .execute();
+    }
+    return { generation: connection === undefined ? null : await keepConnection(trx, run.tenant_id, connection) };
+  });
+}
+
+/** A token that was renewed from an older one than is there now is dropped: the newer one is the one that works. */
+async function keepConnection(
+  trx: Transaction<Database>,
+  tenantId: string,
+  connection: NonNullable<NotesRequest['connection']>,
+): Promise<number | null> {
+  const values =
+    connection.status === 'active'
+      ? {
+          status: 'active' as const,
+          token_sealed: connection.token_sealed,
+          access_expires_at: connection.access_expires_at,
+          generation: connection.generation + 1,
+        }
+      : { status: 'reauthorize' as const };
+  const updated = await trx
+    .updateTable('connections')
+    .set({ ...values, updated_at: sql<Date>`now()` })
+    .where('tenant_id', '=', tenantId)
+    .where('id', '=', connection.connection_id)
+    .where('generation', '=', connection.generation)
+    .where('status', '!=', 'deleted')
+    .returning('generation')
+    .executeTakeFirst();
+  return updated?.generation ?? null;
+}

@@ -1,0 +1,86 @@
+import { XVaultError } from '@xvault/shared/errors.ts';
+import { type OauthToken, oauthToken } from '@xvault/shared/oauth-token.ts';
+import type { GoogleDriveSecret, SourceOf } from '@xvault/shared/sources.ts';
+import { refreshToken } from '../oauth/refresh.ts';
+import { dropboxRemote, googleDriveRemote, type OauthApp } from '../remotes/cloud.ts';
+import { nothingToClose, type Side } from './side.ts';
+
+export interface ProviderSettings {
+  /** Undefined where the operator gave none. */
+  readonly app: OauthApp | undefined;
+  readonly tokenUrl: string;
+}
+
+/** How accounts at providers are signed in to in this run. */
+export interface CloudLogin {
+  readonly google: ProviderSettings;
+  readonly dropbox: ProviderSettings;
+  /** rclone's form of the connection's token, unsealed; null where the source has no connection. */
+  readonly tokenJson: string | null;
+  /** Told of the renewed token, which is to be sealed and kept at once. */
+  readonly onToken: (token: OauthToken) => Promise<void>;
+  /** Flags for operators; never values. */
+  readonly diagnose: (name: string, value: string | number | boolean | null) => void;
+}
+
+/**
+ * Renews the token before rclone starts, so that what the provider says of it is heard and told in clear words. Throws
+ * ERR_GDRIVE_…, CONNECTION_REAUTHORIZE, OAUTH_NOT_CONFIGURED.
+ */
+export async function openCloudSide(
+  source: SourceOf<'google_drive' | 'dropbox'>,
+  secret: unknown,
+  login: CloudLogin,
+  signal: AbortSignal,
+): Promise<Side> {
+  if (source.type === 'google_drive') {
+    const { service_account_json: serviceAccountJson } = secret as GoogleDriveSecret;
+    if (source.config.connection_id === null) {
+      if (serviceAccountJson === undefined) throw new XVaultError('ERR_GDRIVE_SOURCE_LOOKUP');
+      login.diagnose('gdrive.service_account', true);
+      const remote = googleDriveRemote(source.config, { serviceAccountJson });
+      return { remote, listsMtimes: true, close: nothingToClose };
+    }
+    const { app, tokenJson } = await renew('gdrive', login.google, login, signal);
+    const { tokenUrl } = login.google;
+    const remote = googleDriveRemote(source.config, { app, tokenJson, tokenUrl });
+    return { remote, listsMtimes: true, close: nothingToClose };
+  }
+  const { app, tokenJson } = await renew('dropbox', login.dropbox, login, signal);
+  const remote = dropboxRemote(source.config, { app, tokenJson, tokenUrl: login.dropbox.tokenUrl });
+  return { remote, listsMtimes: true, close: nothingToClose };
+}
+
+async function renew(name: 'gdrive' | 'dropbox', settings: ProviderSettings, login: CloudLogin, signal: AbortSignal) {
+  const { app, tokenUrl } = settings;
+  const isGoogle = name === 'gdrive';
+  login.diagnose(`${name}.client_credentials_present`, app !== undefined);
+  if (app === undefined) {
+    throw new XVaultError(isGoogle ? 'ERR_GDRIVE_NO_CLIENT_CREDENTIALS' : 'OAUTH_NOT_CONFIGURED');
+  }
+  const parsed = oauthToken.safeParse(parse(login.tokenJson));
+  login.diagnose(`${name}.refresh_token_present`, parsed.success);
+  if (!parsed.success) throw new XVaultError(isGoogle ? 'ERR_GDRIVE_NO_REFRESH_TOKEN' : 'CONNECTION_REAUTHORIZE');
+  try {
+    const token = await refreshToken({ app, tokenUrl, token: parsed.data, signal });
+    login.diagnose(`${name}.pre_refresh_ok`, true);
+    login.diagnose(`${name}.pre_refresh_expiry`, token.expiry);
+    await login.onToken(token);
+    return { app, tokenJson: JSON.stringify(token) };
+  } catch (error) {
+    login.diagnose(`${name}.pre_refresh_ok`, false);
+    if (isGoogle && error instanceof XVaultError && error.code === 'CONNECTION_REAUTHORIZE') {
+      throw new XVaultError('ERR_GDRIVE_REFRESH_PRECHECK', { detail: error.detail ?? '', cause: error });
+    }
+    throw error;
+  }
+}
+
+function parse(text: string | null): unknown {
+  try {
+    return text === null ? null : JSON.parse(text);
+  } catch {
+    // Damaged is as good as missing.
+    return null;
+  }
+}

@@ -1,0 +1,80 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  type DestinationConnection,
+  type S3DestinationConfig,
+  s3DestinationConfig,
+} from '@xvault/shared/destinations.ts';
+import { XVaultError } from '@xvault/shared/errors.ts';
+import type { S3Secret } from '@xvault/shared/sources.ts';
+import type { Remote } from '../remotes/remote.ts';
+import { joinRoot } from '../remotes/remote.ts';
+import { s3Remote } from '../remotes/s3.ts';
+import { requireReachableUrl } from './open-source.ts';
+import { nothingToClose, type Side, type SideContext } from './side.ts';
+
+/** The platform's bucket as the worker's configuration has it. */
+export interface PlatformS3 {
+  readonly config: S3DestinationConfig;
+  readonly secret: S3Secret;
+}
+
+export interface DestinationContext extends SideContext {
+  /** Of this worker, for `local_fs`. */
+  readonly storageDir: string;
+  readonly platformS3: PlatformS3 | null;
+}
+
+/** Where a sync job keeps its versions: ids only, never a customer's words. */
+export function syncPrefix(ids: {
+  readonly tenantId: string;
+  readonly sourceId: string;
+  readonly jobId: string;
+}): string {
+  return `tenants/${ids.tenantId}/sources/${ids.sourceId}/sync/${ids.jobId}`;
+}
+
+/** Makes a destination reachable for rclone; the remote's root is the job's place. Throws STORAGE_…. */
+export async function openDestination(
+  destination: DestinationConnection,
+  secret: unknown,
+  prefix: string,
+  context: DestinationContext,
+): Promise<Side> {
+  switch (destination.type) {
+    case 'local_fs': {
+      const root = join(context.storageDir, prefix);
+      await mkdir(root, { recursive: true, mode: 0o700 });
+      return sideOf({ options: { type: 'local' }, root, caPem: null, hashes: 'none' }, true);
+    }
+    case 's3':
+      return openBucket(destination.config, secret as S3Secret, prefix, context);
+    case 'platform_s3': {
+      if (context.platformS3 === null) throw new XVaultError('STORAGE_NOT_CONFIGURED');
+      const { config, secret: keys } = context.platformS3;
+      return openBucket(s3DestinationConfig.parse(config), keys, prefix, context);
+    }
+    default:
+      throw new XVaultError('STORAGE_NOT_CONFIGURED', { detail: 'the sync engine does not write to this destination' });
+  }
+}
+
+async function openBucket(
+  config: S3DestinationConfig,
+  secret: S3Secret,
+  prefix: string,
+  { guard, signal }: SideContext,
+): Promise<Side> {
+  try {
+    await requireReachableUrl(guard, config.endpoint, signal);
+  } catch (error) {
+    if (!(error instanceof XVaultError) || error.code === 'SOURCE_ADDRESS_FORBIDDEN') throw error;
+    throw new XVaultError('STORAGE_UNREACHABLE', { detail: error.detail ?? error.code, cause: error });
+  }
+  const remote = s3Remote(config, secret);
+  return sideOf({ ...remote, root: joinRoot(remote.root, prefix) }, false);
+}
+
+function sideOf(remote: Remote, listsMtimes: boolean): Side {
+  return { remote, listsMtimes, close: nothingToClose };
+}

@@ -1,0 +1,151 @@
+import { XVaultError } from '@xvault/shared/errors.ts';
+import type { ResultInput } from '@xvault/shared/run-kinds.ts';
+import type { SyncOptions } from '@xvault/shared/sync-options.ts';
+import { formatVersion } from '../engines/sync/layout.ts';
+import { requireApart } from '../engines/sync/overlap.ts';
+import { toProgress } from '../engines/sync/progress.ts';
+import type { RcClient } from '../engines/sync/rclone/rc-client.ts';
+import { syncPrefix } from '../engines/sync/sides/open-destination.ts';
+import { runSync, type SyncOutcome } from '../engines/sync/sync.ts';
+import type { HandlerDeps } from './deps.ts';
+import type { RunContext } from './handler.ts';
+import { progressReporter } from './progress-reporter.ts';
+import { withSync } from './sync-run.ts';
+import { openCryptSecret } from './sync-secrets.ts';
+
+const progressEventMs = 2_000;
+/** More than that are counted, not named. */
+const namedItems = 1000;
+
+/** Brings a destination to the state of a source by rclone, and keeps what it replaces. */
+export async function handleSyncBackup(
+  context: RunContext<'backup'>,
+  deps: HandlerDeps,
+): Promise<ResultInput<'backup'>> {
+  const { start, spec, signal } = context;
+  const { snapshot_id: snapshotId } = start;
+  if (snapshotId === null || spec.sync === null)
+    throw new Error('the Hub gave no snapshot id or no options for a sync');
+  const options = spec.sync;
+  const prefix = syncPrefix({ tenantId: start.tenant_id, sourceId: spec.source_id, jobId: spec.job_id });
+  requireApart(spec.source, spec.destination, prefix, deps.config.XVAULT_STORAGE_DIR);
+  const crypt = await openCryptSecret(options.encryption, start, deps.config);
+  const request = {
+    source: { connection: spec.source, sealed: start.source_secret_sealed },
+    destination: { connection: spec.destination, sealed: start.destination_secret_sealed, prefix },
+    crypt,
+    flags: [`--transfers=${options.transfers}`, `--checkers=${options.checkers}`],
+  };
+  return withSync(context, deps, request, async ({ run, log, directory, source, destination }) => {
+    const { rc } = run.rclone;
+    const stopLimiting = await keepLimit(context, rc, options);
+    const report = progressReporter(context, progressEventMs);
+    try {
+      const outcome = await runSync({
+        rclone: run.rclone,
+        directory,
+        srcFs: run.srcFs,
+        rawFs: run.rawFs,
+        dstFs: run.dstFs,
+        sourceMtimes: source?.listsMtimes ?? false,
+        destinationHashes: crypt === null ? (destination?.remote.hashes ?? 'none') : 'none',
+        jobId: spec.job_id,
+        runId: start.run_id,
+        epoch: start.epoch,
+        options,
+        signal,
+        onStats: (stats) => report(toProgress(stats)),
+        takeItemErrors: () => log.takeItemErrors(),
+      });
+      tell(context, outcome);
+      return resultOf(context, deps, snapshotId, prefix, outcome);
+    } catch (error) {
+      if (log.lastError !== null) context.note(`rclone: ${log.lastError}`);
+      throw error;
+    } finally {
+      stopLimiting();
+    }
+  });
+}
+
+/** Holds rclone to the smaller of the job's limit and the Hub's, also when that changes. */
+async function keepLimit(
+  { bandwidth, signal, note }: Pick<RunContext<'backup'>, 'bandwidth' | 'signal' | 'note'>,
+  rc: RcClient,
+  { bandwidth_limit_bps: own }: SyncOptions,
+): Promise<() => void> {
+  const apply = async () => {
+    const limits = [own, bandwidth.limitBps].filter((limit) => limit !== null);
+    const rate = limits.length === 0 ? 'off' : `${Math.max(1, Math.floor(Math.min(...limits)))}B`;
+    await rc.call('core/bwlimit', { rate }, signal);
+  };
+  if (own !== null || bandwidth.limitBps !== null) await apply();
+  return bandwidth.onChange(() => {
+    apply().catch((error: unknown) => note(`the bandwidth limit could not be changed: ${String(error)}`));
+  });
+}
+
+function tell(context: RunContext<'backup'>, outcome: SyncOutcome): void {
+  for (const path of outcome.failed.slice(0, namedItems)) {
+    context.emit({
+      type: 'warning',
+      level: 'warn',
+      code: 'ITEM_UNREADABLE',
+      message_id: 'sync_item_failed',
+      params: { item: path.slice(0, 1024).toWellFormed() },
+    });
+  }
+  for (const _ of outcome.failed) context.countWarning();
+  if (!outcome.hasChanged && outcome.failed.length === 0) {
+    context.emit({ type: 'summary', level: 'info', code: 'NO_CHANGES', message_id: 'sync_no_changes', params: {} });
+    return;
+  }
+  context.emit({
+    type: 'summary',
+    level: 'info',
+    code: 'COMPLETED_SUCCESS',
+    message_id: 'sync_done',
+    params: {
+      transfers: outcome.transfers,
+      bytes: outcome.bytes,
+      deletes: outcome.deletes,
+      objects: outcome.objectCount,
+    },
+  });
+}
+
+function resultOf(
+  { spec }: RunContext<'backup'>,
+  { workerId }: HandlerDeps,
+  snapshotId: string,
+  prefix: string,
+  outcome: SyncOutcome,
+): ResultInput<'backup'> {
+  const { manifest } = outcome;
+  if (spec.sync === null) throw new XVaultError('INTERNAL', { detail: 'a sync without options' });
+  return {
+    kind: 'backup',
+    snapshot: {
+      snapshot_id: snapshotId,
+      locator: {
+        storage_backend: 'rclone',
+        worker_id: spec.destination.type === 'local_fs' ? workerId : null,
+        prefix,
+        version: formatVersion(outcome.version),
+      },
+      entry_count: outcome.objectCount,
+      file_count: outcome.objectCount,
+      source_bytes: outcome.totalBytes,
+      tar_bytes: 0,
+      stored_bytes: outcome.bytes,
+      // A version's one file of its own is its manifest.
+      artifact_bytes: manifest.sizeBytes,
+      artifact_sha256: manifest.sha256,
+      index_bytes: manifest.sizeBytes,
+      index_sha256: manifest.sha256,
+      manifest_bytes: manifest.sizeBytes,
+      manifest_sha256: manifest.sha256,
+      encryption: { algorithm: spec.sync.encryption ? 'rclone-crypt' : 'none', recipients: [] },
+    },
+  };
+}

@@ -1,0 +1,127 @@
+import type { DestinationConnection } from '@xvault/shared/destinations.ts';
+import { XVaultError } from '@xvault/shared/errors.ts';
+import { type OauthToken, oauthToken } from '@xvault/shared/oauth-token.ts';
+import type { SourceConnection } from '@xvault/shared/sources.ts';
+import type { CryptSecret } from '@xvault/shared/sync-options.ts';
+import { openRcloneRun, type RcloneRun } from '../engines/sync/open-run.ts';
+import { makeRunDirectory } from '../engines/sync/rclone/run-directory.ts';
+import { openDestination } from '../engines/sync/sides/open-destination.ts';
+import { openSource } from '../engines/sync/sides/open-source.ts';
+import type { Side } from '../engines/sync/sides/side.ts';
+import { TransferLog } from '../engines/sync/transfer-log.ts';
+import { createAddressGuard } from '../net/guard.ts';
+import type { HandlerDeps } from './deps.ts';
+import type { RunContext } from './handler.ts';
+import { platformS3Of } from './platform-s3.ts';
+import { openSourceSecret } from './source-connector.ts';
+import { ConnectionKeeper, openDestinationSecret } from './sync-secrets.ts';
+
+type Context = Pick<RunContext<'backup'>, 'start' | 'signal' | 'keep' | 'note'>;
+
+export interface SyncRequest {
+  readonly source?: { readonly connection: SourceConnection; readonly sealed: string | null };
+  readonly destination?: {
+    readonly connection: DestinationConnection;
+    readonly sealed: string | null;
+    /** Below the destination's root. */
+    readonly prefix: string;
+  };
+  readonly target?: {
+    readonly connection: SourceConnection;
+    readonly sealed: string | null;
+    readonly path: string | null;
+  };
+  readonly crypt: CryptSecret | null;
+  readonly flags?: readonly string[];
+}
+
+export interface OpenedSync {
+  readonly run: RcloneRun;
+  readonly log: TransferLog;
+  /** Of the run, in memory where the system offers it. */
+  readonly directory: string;
+  readonly source: Side | undefined;
+  readonly destination: Side | undefined;
+}
+
+/** Opens both ends and a private rclone between them, does the work, and takes it all away again, however the work went. */
+export async function withSync<T>(
+  context: Context,
+  deps: Pick<HandlerDeps, 'config'>,
+  request: SyncRequest,
+  work: (opened: OpenedSync) => Promise<T>,
+): Promise<T> {
+  const { config } = deps;
+  const { signal } = context;
+  const guard = createAddressGuard({ allow: config.XVAULT_ALLOW_NETWORKS });
+  const directory = await makeRunDirectory();
+  const keeper = new ConnectionKeeper(context, config);
+  const sides: Side[] = [];
+  const opened = async (side: Promise<Side>) => {
+    sides.push(await side);
+    return side;
+  };
+  const common = { guard, directory: directory.path, signal };
+  const readable = async (
+    { connection, sealed }: NonNullable<SyncRequest['source']>,
+    localRoots: readonly string[],
+  ) => {
+    const secret = await openSourceSecret(connection.type, sealed, [config.XVAULT_CREDENTIALS_IDENTITY]);
+    return opened(openSource(connection, secret, { ...common, localRoots, cloud: await keeper.login() }));
+  };
+  try {
+    const source = request.source && (await readable(request.source, config.XVAULT_LOCAL_ROOTS));
+    const destination = request.destination && (await opened(openPlace(request.destination, deps, common)));
+    const target = request.target && (await readable(request.target, config.XVAULT_RESTORE_ROOTS));
+    const log = new TransferLog((words) => context.note(words));
+    const run = await openRcloneRun({
+      binary: config.XVAULT_RCLONE,
+      directory,
+      guard,
+      ...(source && { source }),
+      ...(destination && { destination }),
+      ...(target && { target }),
+      crypt: request.crypt,
+      ...(request.flags && { flags: request.flags }),
+      onLine: (line) => log.add(line),
+      signal,
+    });
+    try {
+      context.note(`rclone ${run.rclone.features.version}`);
+      await context.keep({ diagnostics: { 'rclone.version': run.rclone.features.version } });
+      return await work({ run, log, directory: directory.path, source, destination });
+    } finally {
+      await run.close();
+      const left = readToken(await run.tokenLeft());
+      if (left !== null) await keeper.keepToken(left);
+    }
+  } catch (error) {
+    if (error instanceof XVaultError && revokedCodes.includes(error.code)) await keeper.revoked();
+    throw error;
+  } finally {
+    await Promise.allSettled([keeper.tellDiagnostics(), ...sides.map((side) => side.close())]);
+    await directory.remove();
+  }
+}
+
+const revokedCodes: readonly string[] = ['CONNECTION_REAUTHORIZE', 'ERR_GDRIVE_REFRESH_PRECHECK'];
+
+async function openPlace(
+  { connection, sealed, prefix }: NonNullable<SyncRequest['destination']>,
+  { config }: Pick<HandlerDeps, 'config'>,
+  common: {
+    readonly guard: ReturnType<typeof createAddressGuard>;
+    readonly directory: string;
+    readonly signal: AbortSignal;
+  },
+): Promise<Side> {
+  const secret = await openDestinationSecret(connection.type, sealed, config);
+  const more = { storageDir: config.XVAULT_STORAGE_DIR, platformS3: platformS3Of(config) };
+  return openDestination(connection, secret, prefix, { ...common, ...more });
+}
+
+function readToken(text: string | null): OauthToken | null {
+  if (text === null) return null;
+  const parsed = oauthToken.safeParse(JSON.parse(text));
+  return parsed.success ? parsed.data : null;
+}

@@ -1,0 +1,108 @@
+import { type DestinationType, destinationSecrets } from '@xvault/shared/destinations.ts';
+import { XVaultError } from '@xvault/shared/errors.ts';
+import type { NotesRequest, StartResponse } from '@xvault/shared/internal-api.ts';
+import type { OauthToken } from '@xvault/shared/oauth-token.ts';
+import { seal, unseal } from '@xvault/shared/sealing.ts';
+import { type CryptSecret, cryptSecret } from '@xvault/shared/sync-options.ts';
+import { identityToRecipient } from 'age-encryption';
+import type { WorkerConfig } from '../config.ts';
+import type { CloudLogin } from '../engines/sync/sides/cloud-side.ts';
+import type { RunContext } from './handler.ts';
+
+type Keeping = Pick<RunContext<'backup'>, 'start' | 'keep' | 'note'>;
+
+/** Throws ERR_DECRYPT_SOURCE_CONFIG. */
+export async function openDestinationSecret(
+  type: DestinationType,
+  sealed: string | null,
+  config: WorkerConfig,
+): Promise<unknown> {
+  const schema = destinationSecrets[type];
+  if (schema === null) return {};
+  if (sealed === null) throw new XVaultError('ERR_DECRYPT_SOURCE_CONFIG', { detail: 'the destination has no secret' });
+  const parsed = schema.safeParse(JSON.parse(await unseal(sealed, [config.XVAULT_CREDENTIALS_IDENTITY])));
+  if (!parsed.success) throw new XVaultError('ERR_DECRYPT_SOURCE_CONFIG', { detail: 'the secret has another shape' });
+  return parsed.data;
+}
+
+/** Password of the job's crypt; null where it does not encrypt. Throws ERR_DECRYPT_SOURCE_CONFIG. */
+export async function openCryptSecret(
+  isEncrypted: boolean,
+  { job_secret_sealed: sealed }: StartResponse,
+  config: WorkerConfig,
+): Promise<CryptSecret | null> {
+  if (!isEncrypted) return null;
+  if (sealed == null) throw new XVaultError('ERR_DECRYPT_SOURCE_CONFIG', { detail: 'the job has no key' });
+  const parsed = cryptSecret.safeParse(JSON.parse(await unseal(sealed, [config.XVAULT_CREDENTIALS_IDENTITY])));
+  if (!parsed.success) throw new XVaultError('ERR_DECRYPT_SOURCE_CONFIG', { detail: 'the key has another shape' });
+  return parsed.data;
+}
+
+/** How the run signs in to a provider; a renewed token is sealed and kept at the Hub at once. */
+export class ConnectionKeeper {
+  readonly #context: Keeping;
+  readonly #config: WorkerConfig;
+  readonly #diagnostics: NonNullable<NotesRequest['diagnostics']> = {};
+  #generation: number;
+  #token: OauthToken | null = null;
+
+  constructor(context: Keeping, config: WorkerConfig) {
+    this.#context = context;
+    this.#config = config;
+    this.#generation = context.start.connection?.generation ?? 1;
+  }
+
+  async login(): Promise<CloudLogin> {
+    const config = this.#config;
+    const sealed = this.#context.start.connection?.token_sealed ?? null;
+    const app = (clientId: string | undefined, clientSecret: string | undefined) =>
+      clientId === undefined || clientSecret === undefined ? undefined : { clientId, clientSecret };
+    return {
+      google: {
+        app: app(config.XVAULT_GOOGLE_CLIENT_ID, config.XVAULT_GOOGLE_CLIENT_SECRET),
+        tokenUrl: config.XVAULT_GOOGLE_TOKEN_URL,
+      },
+      dropbox: {
+        app: app(config.XVAULT_DROPBOX_CLIENT_ID, config.XVAULT_DROPBOX_CLIENT_SECRET),
+        tokenUrl: config.XVAULT_DROPBOX_TOKEN_URL,
+      },
+      tokenJson: sealed === null ? null : await unseal(sealed, [config.XVAULT_CREDENTIALS_IDENTITY]),
+      onToken: (token) => this.keepToken(token),
+      diagnose: (name, value) => {
+        this.#diagnostics[name] = value;
+      },
+    };
+  }
+
+  /** Does nothing when it is the token that was kept last. */
+  async keepToken(token: OauthToken): Promise<void> {
+    const { connection } = this.#context.start;
+    if (connection == null || JSON.stringify(token) === JSON.stringify(this.#token)) return;
+    const recipient = await identityToRecipient(this.#config.XVAULT_CREDENTIALS_IDENTITY);
+    const { generation } = await this.#context.keep({
+      connection: {
+        status: 'active',
+        connection_id: connection.connection_id,
+        generation: this.#generation,
+        token_sealed: await seal(JSON.stringify(token), recipient),
+        access_expires_at: new Date(token.expiry).toISOString(),
+      },
+    });
+    this.#token = token;
+    if (generation === null) this.#context.note('the connection was signed in anew meanwhile: this token is not kept');
+    else this.#generation = generation;
+  }
+
+  /** The provider no longer takes the token: whoever owns the connection has to sign in again. */
+  async revoked(): Promise<void> {
+    const { connection } = this.#context.start;
+    if (connection == null) return;
+    const { connection_id } = connection;
+    await this.#context.keep({ connection: { status: 'reauthorize', connection_id, generation: this.#generation } });
+  }
+
+  /** Says what is known of the keys so far; never the keys. */
+  async tellDiagnostics(): Promise<void> {
+    if (Object.keys(this.#diagnostics).length > 0) await this.#context.keep({ diagnostics: this.#diagnostics });
+  }
+}
