@@ -1,7 +1,7 @@
 import type { DestinationConnection } from '@xvault/shared/destinations.ts';
 import { XVaultError } from '@xvault/shared/errors.ts';
 import { type OauthToken, oauthToken } from '@xvault/shared/oauth-token.ts';
-import type { SourceConnection } from '@xvault/shared/sources.ts';
+import { type SourceConnection, sourceConnection } from '@xvault/shared/sources.ts';
 import type { CryptSecret } from '@xvault/shared/sync-options.ts';
 import { openRcloneRun, type RcloneRun } from '../engines/sync/open-run.ts';
 import { makeRunDirectory } from '../engines/sync/rclone/run-directory.ts';
@@ -72,7 +72,7 @@ export async function withSync<T>(
   try {
     const source = request.source && (await readable(request.source, config.XVAULT_LOCAL_ROOTS));
     const destination = request.destination && (await opened(openPlace(request.destination, deps, common)));
-    const target = request.target && (await readable(request.target, config.XVAULT_RESTORE_ROOTS));
+    const target = request.target && (await readable(atPath(request.target), [...config.XVAULT_RESTORE_ROOTS]));
     const log = new TransferLog((words) => context.note(words));
     const run = await openRcloneRun({
       binary: config.XVAULT_RCLONE,
@@ -118,6 +118,28 @@ async function openPlace(
   const secret = await openDestinationSecret(connection.type, sealed, config);
   const more = { storageDir: config.XVAULT_STORAGE_DIR, platformS3: platformS3Of(config) };
   return openDestination(connection, secret, prefix, { ...common, ...more });
+}
+
+/** The same source at another path. For a bucket the path is a prefix of keys. Throws RESTORE_TARGET_UNSUPPORTED. */
+function atPath({ connection, sealed, path }: NonNullable<SyncRequest['target']>): NonNullable<SyncRequest['source']> {
+  const { type } = connection;
+  if (type === 'google_drive' || type === 'dropbox') {
+    // What was granted is to read.
+    throw new XVaultError('RESTORE_TARGET_UNSUPPORTED', { detail: `${type} is read only` });
+  }
+  if (path === null) return { connection, sealed };
+  const { config } = connection;
+  if (type === 's3') {
+    return {
+      connection: { ...connection, config: { ...connection.config, prefix: path.replace(/^\/+/, '') } },
+      sealed,
+    };
+  }
+  if ('path' in config) {
+    const own = type === 'webdav' || type === 'smb' ? path.replace(/^\/+/, '') : path;
+    return { connection: sourceConnection.parse({ ...connection, config: { ...config, path: own } }), sealed };
+  }
+  throw new XVaultError('RESTORE_TARGET_UNSUPPORTED', { detail: `${type} has no paths` });
 }
 
 function readToken(text: string | null): OauthToken | null {

@@ -51,7 +51,7 @@ export async function openRcloneRun(options: RcloneRunOptions): Promise<RcloneRu
     ...(destination && { raw: destination.remote.options, dst: destinationRemote(destination, options.crypt) }),
   };
   const text = renderConfig(remotes);
-  const renewsToken = source?.remote.options['token'] !== undefined;
+  const renewsToken = 'token' in (source?.remote.options ?? {});
   // rclone keeps a renewed token in its config, so then that must be a file.
   const path = join(directory.path, 'rclone.conf');
   if (renewsToken) await writeFile(path, text, { mode: 0o600 });

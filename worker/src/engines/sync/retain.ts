@@ -19,12 +19,17 @@ export interface Retained {
  * Removes every manifest but those to keep and the newest, and every kept object that none of them resolves to. What is being added
  * meanwhile is newer than all of them and so is needed by none, or is found needed.
  */
-export async function retainVersions(store: VersionStore, keep: readonly Version[]): Promise<Retained> {
+export async function retainVersions(
+  store: VersionStore,
+  dropped: Version,
+  keep: readonly Version[],
+): Promise<Retained> {
   const { rc, dstFs, directory, signal } = store;
   const { versions } = await readHistory(rc, dstFs, signal);
   const wanted = new Set(keep.map(formatVersion));
   const newest = versions.at(-1);
-  if (newest !== undefined) wanted.add(formatVersion(newest));
+  // The newest says what a next run would remove, whether or not the Hub has heard of it, unless it is the one to go.
+  if (newest !== undefined && compareVersions(newest, dropped) !== 0) wanted.add(formatVersion(newest));
   const holding = versions.filter((version) => wanted.has(formatVersion(version)));
   // For each path, the versions that hold it and are not yet found in what was kept, oldest first.
   const needed = new Map<string, Version[]>();
@@ -48,12 +53,12 @@ export async function retainVersions(store: VersionStore, keep: readonly Version
       removedObjects += 1;
     }
   }
-  const dropped = versions.filter((version) => !wanted.has(formatVersion(version)));
-  for (const version of dropped) {
+  const unwanted = versions.filter((version) => !wanted.has(formatVersion(version)));
+  for (const version of unwanted) {
     await deleteFile(rc, `${dstFs}${manifestsDirectory}`, manifestFile(version), signal);
   }
   await removeEmptyDirectories(store);
-  return { removedObjects, removedVersions: dropped.length };
+  return { removedObjects, removedVersions: unwanted.length };
 }
 
 /** Where directories are things of their own; failing at it loses nothing. */

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { XVaultError } from '@xvault/shared/errors.ts';
 import type { SyncOptions } from '@xvault/shared/sync-options.ts';
+import { clearWay, pathsInTheWay } from './clear-way.ts';
 import { guardDeletes } from './delete-guard.ts';
 import { rcloneFilter } from './filter.ts';
 import { fetchManifest, type History, readCurrentPaths, readHistory } from './history.ts';
@@ -73,9 +74,16 @@ export async function runSync(run: SyncRun): Promise<SyncOutcome> {
   const before = previous === null ? await readCurrentPaths(rc, run.dstFs, signal) : new Set(previous.entries.keys());
   const mayDelete = guardDeletes(before, new Set(source.keys()), options);
 
+  const inTheWay = pathsInTheWay(before, new Set(source.keys()));
+  const keptFs =
+    options.mode === 'mirror' ? null : `${run.dstFs}${versionsDirectory}/${keptDirectory({ version, tryNumber: 0 })}`;
+  await clearWay(rc, run.dstFs, inTheWay, keptFs, signal);
+
   const failures = new Map<string, string>();
   let total = { bytes: 0, transfers: 0, deletes: 0, renames: 0 };
   for (let tryNumber = 1; ; tryNumber += 1) {
+    // What was said while looking around is not about the transfer.
+    run.takeItemErrors();
     const end = await transfer(run, { version, tryNumber, mayDelete, filter });
     total = addStats(total, end.stats);
     failures.clear();
@@ -88,7 +96,7 @@ export async function runSync(run: SyncRun): Promise<SyncOutcome> {
     await sleep(1000 * 2 ** tryNumber, undefined, { signal });
   }
 
-  const hasChanged = total.transfers + total.deletes + total.renames > 0;
+  const hasChanged = inTheWay.length + total.transfers + total.deletes + total.renames > 0;
   const entries =
     hasChanged || previous === null || failures.size > 0 ? await stateNow(run, source, filter) : previous.entries;
   const missing = options.mode === 'copy' ? [] : [...source.keys()].filter((path) => !entries.has(path));

@@ -22,7 +22,7 @@ export function parseLogLine(text: string): LogLine {
   const parsed = jsonLine.safeParse(parseJson(text));
   if (!parsed.success) return { level: 'critical', message: text, object: null, isJson: false };
   const { level, msg, object, objectType } = parsed.data;
-  const isItem = object !== undefined && !(objectType ?? '').endsWith('.Fs');
+  const isItem = object !== undefined && object !== '' && !(objectType ?? '').endsWith('.Fs');
   return { level: levelOf(level), message: msg, object: isItem ? object : null, isJson: true };
 }
 

@@ -91,6 +91,7 @@ function argumentsOf({ config, directory, flags = [] }: RcloneOptions): string[]
   return [
     'rcd',
     '--rc-addr=127.0.0.1:0',
+    '--rc-serve',
     '--use-json-log',
     '--log-level=INFO',
     '--stats=0',

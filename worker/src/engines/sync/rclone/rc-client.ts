@@ -1,4 +1,4 @@
-import { Agent, request } from 'node:http';
+import { Agent, type IncomingMessage, request } from 'node:http';
 import { text } from 'node:stream/consumers';
 
 /** What rclone answered instead of a result. `words` are rclone's own, never its echo of the input, which holds secrets. */
@@ -55,6 +55,18 @@ export class RcClient {
       if (signal?.aborted) throw signal.reason;
       throw error;
     }
+  }
+
+  /** The content of one object, as it reads through its remote. Throws RcError when it cannot be opened. */
+  async open(fs: string, path: string, signal: AbortSignal): Promise<IncomingMessage> {
+    const { port, user, password } = this.#address;
+    const name = `/[${encodeURIComponent(fs)}]/${path.split('/').map(encodeURIComponent).join('/')}`;
+    const options = { host: '127.0.0.1', port, path: name, agent: this.#agent, auth: `${user}:${password}`, signal };
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      request(options, resolve).once('error', reject).end();
+    });
+    if (response.statusCode === 200) return response;
+    throw new RcError('open', response.statusCode ?? 0, (await text(response)).slice(0, 500));
   }
 
   close(): void {
