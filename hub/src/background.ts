@@ -1,10 +1,13 @@
 import type { AppDeps } from './deps.ts';
 import { admitRuns } from './lifecycle/admission.ts';
-import { sendOutbox } from './lifecycle/outbox.ts';
+import { listPools } from './lifecycle/fleet.ts';
+import { sendOutbox, sendTickets } from './lifecycle/outbox.ts';
 import { reconcileLeases, reconcileRest } from './lifecycle/reconciler.ts';
 import { claimRound } from './lifecycle/rounds.ts';
 import { outboxIntervalMs } from './lifecycle/settings.ts';
+import { lookAtTickets } from './lifecycle/tickets.ts';
 import { startLoop } from './loops/loop.ts';
+import { createTicketHints } from './queues/ticket-hints.ts';
 import { raiseDeadlineAlarms } from './scheduling/deadlines.ts';
 import { runSchedulerPass } from './scheduling/scheduler.ts';
 import { keepSchedules } from './scheduling/upkeep.ts';
@@ -27,8 +30,8 @@ export function startBackground(deps: AppDeps): Background {
     return { more: false };
   });
   const admission = startLoop('admission', config.admissionIntervalMs, logger, async () => {
-    const { admitted, more } = await admitRuns(db, config);
-    if (admitted > 0) outbox.wake();
+    const { tickets, more } = await admitRuns(db, config, { claim: true });
+    await sendTickets(db, lanes, tickets);
     return { more };
   });
   const leases = startLoop('leases', config.leaseCheckIntervalMs, logger, async (signal) => {
@@ -45,6 +48,21 @@ export function startBackground(deps: AppDeps): Background {
     }
     return { more: false };
   });
+  /** Runs whose tickets are said to have gone wrong. */
+  const troubled = new Set<string>();
+  const tickets = startLoop('tickets', config.reconcileIntervalMs, logger, async (signal) => {
+    const pools = await listPools(db);
+    hints.follow(pools);
+    const runIds = [...troubled];
+    troubled.clear();
+    await lookAtTickets({ db, lanes, settings: config, logger, signal }, runIds);
+    if (runIds.length > 0) outbox.wake();
+    return { more: false };
+  });
+  const hints = createTicketHints(config.redisUrl, logger, (runId) => {
+    troubled.add(runId);
+    tickets.wake();
+  });
   const scheduler = startLoop('scheduler', config.schedulerIntervalMs, logger, async () => {
     const [fired, overdue] = [await runSchedulerPass(db, logger), await raiseDeadlineAlarms(db, logger)];
     return { more: fired.more || overdue.more };
@@ -58,7 +76,8 @@ export function startBackground(deps: AppDeps): Background {
   return {
     async stop() {
       unsubscribe();
-      await Promise.all([admission, outbox, leases, rest, scheduler, schedules].map((loop) => loop.stop()));
+      await Promise.all([admission, outbox, leases, rest, tickets, scheduler, schedules].map((loop) => loop.stop()));
+      await hints.close();
     },
   };
 }

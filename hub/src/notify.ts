@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import type { Logger } from '@xvault/shared/logging.ts';
-import { type Kysely, sql } from 'kysely';
+import { type Kysely, type RawBuilder, sql } from 'kysely';
 import type { OpenDatabase } from './db/database.ts';
 import type { Database } from './db/schema.ts';
 
@@ -69,3 +69,11 @@ export async function notifyRuns(db: Kysely<Database>, runIds: readonly string[]
 export async function notifyQueued(db: Kysely<Database>): Promise<void> {
   await sql`select pg_notify(${queuedChannel}, '')`.execute(db);
 }
+
+/** The same as {@link notifyRuns}, as a part of another statement: for at most a hundred runs, `ids` being a query for a column `id`. */
+export function tellRuns(ids: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`(select pg_notify(${runChannel}, string_agg(told.id, ',')) from (${ids}) as told)`;
+}
+
+/** The same as {@link notifyQueued}, as a part of another statement. */
+export const tellQueued: RawBuilder<unknown> = sql`(select pg_notify(${queuedChannel}, ''))`;

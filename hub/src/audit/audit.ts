@@ -24,16 +24,26 @@ export function actorOf(request: FastifyRequest): Actor {
 
 /** Call it in the transaction of the change, so that there is never one without the other. */
 export async function writeAudit(db: Kysely<Database>, actor: Actor, entry: AuditEntry): Promise<void> {
+  await writeAudits(db, actor, [entry]);
+}
+
+/** The same for many entries, in one statement. */
+export async function writeAudits(db: Kysely<Database>, actor: Actor, entries: readonly AuditEntry[]): Promise<void> {
+  if (entries.length === 0) return;
   await db
     .insertInto('audit_log')
-    .values({
-      tenant_id: entry.tenantId,
-      user_id: actor.userId,
-      action: entry.action,
-      object_type: entry.objectType ?? null,
-      object_id: entry.objectId ?? null,
-      address: actor.address,
-      details: entry.details === undefined ? null : JSON.stringify(entry.details),
-    })
+    .values(entries.map((entry) => toRow(actor, entry)))
     .execute();
+}
+
+function toRow(actor: Actor, entry: AuditEntry) {
+  return {
+    tenant_id: entry.tenantId,
+    user_id: actor.userId,
+    action: entry.action,
+    object_type: entry.objectType ?? null,
+    object_id: entry.objectId ?? null,
+    address: actor.address,
+    details: entry.details === undefined ? null : JSON.stringify(entry.details),
+  };
 }

@@ -3,7 +3,7 @@ import type { Kysely } from 'kysely';
 import { writeAudit } from '../audit/audit.ts';
 import type { Database } from '../db/schema.ts';
 import { verifyNothing, verifyPassword } from './password.ts';
-import { findActor, findUserByEmail, listMemberships, touchLogin } from './users.repository.ts';
+import { findActors, findUserByEmail, listMemberships, touchLogin } from './users.repository.ts';
 
 interface Credentials {
   readonly email: string;
@@ -22,7 +22,7 @@ export async function signIn(db: Kysely<Database>, { email, password, tenantId, 
   const only = tenants.length === 1 ? tenants[0]?.id : undefined;
   const chosen = tenantId ?? only ?? null;
   if (tenantId !== undefined && !tenants.some((tenant) => tenant.id === tenantId)) {
-    const actor = await findActor(db, user.id, tenantId);
+    const [actor] = await findActors(db, [{ userId: user.id, tenantId }]);
     const mayActForAny = user.platform_role === 'operator' && actor?.tenant_status != null;
     if (!mayActForAny) throw new XVaultError('NOT_FOUND');
   }

@@ -47,21 +47,32 @@ export function listMemberships(db: Db, userId: string) {
     .execute();
 }
 
-/** The user with the state of one tenant and of the membership in it; their columns are null when there is none. */
-export function findActor(db: Db, userId: string, tenantId: string | null) {
-  return db
-    .selectFrom('users')
-    .leftJoin('tenants', (join) => join.on('tenants.id', '=', tenantId))
-    .leftJoin('memberships', (join) =>
-      join.onRef('memberships.tenant_id', '=', 'tenants.id').onRef('memberships.user_id', '=', 'users.id'),
-    )
-    .select([
-      'users.email',
-      'users.status',
-      'users.platform_role',
-      'tenants.status as tenant_status',
-      'memberships.role',
-    ])
-    .where('users.id', '=', userId)
-    .executeTakeFirst();
+export interface ActorKey {
+  readonly userId: string;
+  readonly tenantId: string | null;
+}
+
+/**
+ * Users with the state of one tenant and of the membership in it, whose columns are null when there is none; undefined for
+ * unknown users.
+ */
+export async function findActors(db: Db, keys: readonly ActorKey[]) {
+  const { rows } = await sql<ActorRow & { place: number }>`
+    select asked.place::int, users.email, users.status, users.platform_role, tenants.status as tenant_status, memberships.role
+    from unnest(${keys.map((key) => key.userId)}::text[], ${keys.map((key) => key.tenantId)}::text[])
+      with ordinality as asked(user_id, tenant_id, place)
+    join users on users.id = asked.user_id
+    left join tenants on tenants.id = asked.tenant_id
+    left join memberships on memberships.tenant_id = tenants.id and memberships.user_id = users.id
+  `.execute(db);
+  const found = new Map(rows.map(({ place, ...row }) => [place, row]));
+  return keys.map((_, index): ActorRow | undefined => found.get(index + 1));
+}
+
+export interface ActorRow {
+  readonly email: string;
+  readonly status: 'active' | 'disabled';
+  readonly platform_role: 'operator' | null;
+  readonly tenant_status: 'active' | 'suspended' | null;
+  readonly role: Role | null;
 }

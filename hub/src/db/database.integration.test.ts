@@ -130,6 +130,61 @@ describe('on PostgreSQL', () => {
     }
   });
 
+  it('a Hub that hangs inside a transaction loses it, and with it its locks', async () => {
+    const url = await ownDatabase();
+    const [hung, other] = [
+      await openDatabase(url, { logger, idleInTransactionMs: 100 }),
+      await openDatabase(url, { logger }),
+    ];
+    try {
+      await migrate(hung, logger);
+      await hung.db.insertInto('settings').values({ key: 'k', value: '{"v":1}' }).execute();
+      const holding = Promise.withResolvers<void>();
+      const hanging = hung.db.transaction().execute(async (trx) => {
+        await trx.updateTable('settings').set({ value: '{"v":2}' }).where('key', '=', 'k').execute();
+        holding.resolve();
+        // Nothing more comes until the other one got through.
+        await waited;
+        await trx.selectFrom('settings').selectAll().execute();
+      });
+      const failed = expect(hanging).rejects.toThrow();
+      await holding.promise;
+      const waited = other.db.updateTable('settings').set({ value: '{"v":3}' }).where('key', '=', 'k').execute();
+      await waited;
+      await failed;
+      expect(await other.db.selectFrom('settings').select('value').executeTakeFirst()).toEqual({ value: { v: 3 } });
+      expect(await hung.db.selectFrom('settings').selectAll().execute()).toHaveLength(1);
+    } finally {
+      await Promise.all([hung.close(), other.close()]);
+    }
+  });
+
+  it('statements that come again and again are prepared, also after the connection was lost', async () => {
+    const url = await ownDatabase();
+    const open = await openDatabase(url, { logger, poolSize: 1 });
+    try {
+      const ask = (value: number) => sql<{ value: number }>`select ${value}::int as value`.execute(open.db);
+      const prepared = async () =>
+        (await sql<{ n: number }>`select count(*)::int as n from pg_prepared_statements`.execute(open.db)).rows[0]?.n;
+      for (const value of [1, 2, 3, 4]) expect((await ask(value)).rows).toEqual([{ value }]);
+      expect(await prepared()).toBe(1);
+      await sql`select pg_terminate_backend(pg_backend_pid())`.execute(open.db).catch(() => undefined);
+      // The pool may give the lost connection once more before it hears of the loss.
+      await expect
+        .poll(() =>
+          ask(0).then(
+            ({ rows }) => rows,
+            () => null,
+          ),
+        )
+        .toEqual([{ value: 0 }]);
+      for (const value of [5, 6]) expect((await ask(value)).rows).toEqual([{ value }]);
+      expect(await prepared()).toBe(1);
+    } finally {
+      await open.close();
+    }
+  });
+
   it('the loss of all connections is survived, and listeners are told that they may have missed something', async () => {
     const url = await ownDatabase();
     const open = await openDatabase(url, { logger });

@@ -20,6 +20,8 @@ export interface DatabaseOptions {
   readonly logger: Logger;
   /** Connections at most, PostgreSQL only. */
   readonly poolSize?: number;
+  /** After so long without a statement a transaction is ended by the server, PostgreSQL only. */
+  readonly idleInTransactionMs?: number;
 }
 
 /**

@@ -35,14 +35,17 @@ function clientClass(logger: DatabaseOptions['logger']) {
   };
 }
 
-export function openPostgres(url: string, { logger, poolSize = 10 }: DatabaseOptions): OpenDatabase {
+export function openPostgres(
+  url: string,
+  { logger, poolSize = 10, idleInTransactionMs = 15_000 }: DatabaseOptions,
+): OpenDatabase {
   const connection = { connectionString: url, keepAlive: true, connectionTimeoutMillis: 10_000, types };
   const pool = new pg.Pool({
     ...connection,
     max: poolSize,
     application_name: 'xvault-hub',
     // A Hub that was stopped inside a transaction must not hold its locks for ever.
-    idle_in_transaction_session_timeout: 15_000,
+    idle_in_transaction_session_timeout: idleInTransactionMs,
     Client: clientClass(logger),
   });
   pool.on('error', (error) => logger.warn({ err: error }, 'an idle database connection was lost'));

@@ -3,7 +3,8 @@ import { idSchema } from '@xvault/shared/ids.ts';
 import type { FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { accessClaims } from '../auth/access-token.ts';
-import { findActor } from '../auth/users.repository.ts';
+import { type ActorKey, type ActorRow, findActors } from '../auth/users.repository.ts';
+import { createBatcher } from '../loops/batcher.ts';
 import type { Principal } from './request-context.ts';
 
 const tenantHeader = 'x-xvault-tenant';
@@ -14,8 +15,13 @@ const tenantHeader = 'x-xvault-tenant';
  */
 export const authPlugin = fp(
   async (app) => {
+    const { db } = app.deps.open;
+    // Looked up at each request, so that a right that was taken away is gone; those of one moment by one query.
+    const findActor = createBatcher<ActorKey, ActorRow | undefined>({
+      carryOut: async (keys) => (await findActors(db, keys)).map((value) => ({ value })),
+    });
     app.addHook('onRequest', async (request) => {
-      const principal = await authenticate(request);
+      const principal = await authenticate(request, findActor);
       const isRead = request.method === 'GET' || request.method === 'HEAD';
       if (principal.role === 'viewer' && !isRead) throw new XVaultError('FORBIDDEN');
       request.principal = principal;
@@ -24,11 +30,14 @@ export const authPlugin = fp(
   { name: 'auth', encapsulate: false },
 );
 
-async function authenticate(request: FastifyRequest): Promise<Principal> {
+async function authenticate(
+  request: FastifyRequest,
+  findActor: (key: ActorKey) => Promise<ActorRow | undefined>,
+): Promise<Principal> {
   const { userId, tenantId: ofToken } = await readToken(request);
   const named = tenantOfHeader(request);
   const tenantId = named ?? ofToken;
-  const actor = await findActor(request.server.deps.open.db, userId, tenantId);
+  const actor = await findActor({ userId, tenantId });
   if (actor === undefined || actor.status !== 'active') throw new XVaultError('UNAUTHENTICATED');
   const { email, platform_role: platformRole } = actor;
   if (tenantId === null) return { userId, email, platformRole, tenantId: null, role: null };

@@ -7,6 +7,8 @@ import {
   finishResponse,
   heartbeatRequest,
   heartbeatResponse,
+  notesRequest,
+  notesResponse,
   registerRequest,
   registerResponse,
   startRequest,
@@ -18,10 +20,12 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { claimExport } from '../exports/exports.service.ts';
 import { idParams } from '../http/id-params.ts';
 import { responses } from '../http/problem.ts';
-import { finishRun } from '../lifecycle/finish.ts';
+import { BandwidthShares } from '../lifecycle/bandwidth.ts';
+import { createFinisher } from '../lifecycle/finish.ts';
 import { heartbeat } from '../lifecycle/heartbeat.ts';
-import { startRun } from '../lifecycle/start.ts';
+import { createStarter } from '../lifecycle/start.ts';
 import { enrolWorker, registerWorker } from '../workers/workers.service.ts';
+import { keepNotes } from './run-notes.ts';
 import { findRemovable } from './storage-live.ts';
 import { requireEnrolment, requireWorker, workerAuth } from './worker-auth.ts';
 
@@ -56,6 +60,8 @@ export const internalRoutes: FastifyPluginAsyncZod = async (app) => {
 const workerRoutes: FastifyPluginAsyncZod = async (app) => {
   const { config } = app.deps;
   const { db } = app.deps.open;
+  const bandwidth = new BandwidthShares(db, config);
+  const [start, finish] = [createStarter(db, config), createFinisher(db, config)];
   await app.register(workerAuth);
 
   app.post(
@@ -95,7 +101,8 @@ const workerRoutes: FastifyPluginAsyncZod = async (app) => {
     async (request, reply) => {
       const worker = requireWorker(request, request.body.worker_id);
       reply.header('cache-control', 'no-store');
-      return startRun(db, worker, request.params.id, request.body, config);
+      const { attempt, nonce } = request.body;
+      return bandwidth.started(await start({ worker, runId: request.params.id, attempt, nonce }));
     },
   );
 
@@ -110,7 +117,10 @@ const workerRoutes: FastifyPluginAsyncZod = async (app) => {
         response: responses({ 200: heartbeatResponse }),
       },
     },
-    async (request) => heartbeat(db, requireWorker(request, request.body.worker_id).id, request.body, config),
+    async (request) => {
+      const { id } = requireWorker(request, request.body.worker_id);
+      return bandwidth.beaten(await heartbeat(db, id, request.body, config));
+    },
   );
 
   app.post(
@@ -125,7 +135,21 @@ const workerRoutes: FastifyPluginAsyncZod = async (app) => {
         response: responses({ 200: finishResponse }, 'ATTEMPT_SUPERSEDED'),
       },
     },
-    async (request) => finishRun(db, requireWorker(request).id, request.params.id, request.body, config),
+    async (request) => finish({ workerId: requireWorker(request).id, runId: request.params.id, request: request.body }),
+  );
+
+  app.post(
+    '/runs/:id/notes',
+    {
+      schema: {
+        summary: 'What must be kept whatever becomes of the attempt',
+        tags,
+        params: idParams,
+        body: notesRequest,
+        response: responses({ 200: notesResponse }, 'ATTEMPT_SUPERSEDED'),
+      },
+    },
+    async (request) => keepNotes(db, requireWorker(request).id, request.params.id, request.body),
   );
 
   app.post(
@@ -140,7 +164,7 @@ const workerRoutes: FastifyPluginAsyncZod = async (app) => {
     },
     async (request) => {
       const { id } = requireWorker(request, request.body.worker_id);
-      return { removable: await findRemovable(db, id, request.body.items) };
+      return { removable: await findRemovable(db, request.body.shared ? null : id, request.body.items) };
     },
   );
 
@@ -148,7 +172,7 @@ const workerRoutes: FastifyPluginAsyncZod = async (app) => {
     '/exports/:id/claim',
     {
       schema: {
-        summary: 'Use up a download link',
+        summary: 'Use up a download link, or ask what it would give',
         tags,
         params: idParams,
         body: claimRequest,
@@ -157,7 +181,8 @@ const workerRoutes: FastifyPluginAsyncZod = async (app) => {
     },
     async (request) => {
       const { id: workerId } = requireWorker(request, request.body.worker_id);
-      const claim = { exportId: request.params.id, workerId, linkToken: request.body.link_token };
+      const { link_token: linkToken, consume } = request.body;
+      const claim = { exportId: request.params.id, workerId, linkToken, consume };
       return claimExport(db, app.jwt, claim);
     },
   );

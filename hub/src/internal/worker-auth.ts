@@ -3,7 +3,7 @@ import { equalHashes, hashToken } from '@xvault/shared/tokens.ts';
 import type { FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { WorkerRow } from '../db/schema.ts';
-import { authenticateWorker } from '../workers/workers.service.ts';
+import { createWorkerFinder } from '../workers/workers.service.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -15,8 +15,9 @@ declare module 'fastify' {
 export const workerAuth = fp(
   async (app) => {
     app.decorateRequest('worker', null);
+    const find = createWorkerFinder(app.deps.open.db);
     app.addHook('onRequest', async (request) => {
-      const worker = await authenticateWorker(app.deps.open.db, bearerToken(request));
+      const worker = await find(bearerToken(request));
       if (worker === undefined) throw new XVaultError('UNAUTHENTICATED');
       request.worker = worker;
     });

@@ -16,6 +16,7 @@ export function toJobView(row: JobRow): z.infer<typeof jobView> {
     next_run_at: row.status === 'active' ? (row.next_run_at?.toISOString() ?? null) : null,
     status: row.status === 'paused' ? 'paused' : 'active',
     validation_mode: row.validation_mode,
+    validation_level: row.validation_level,
     priority: row.priority,
     max_attempts: row.max_attempts,
     created_at: row.created_at.toISOString(),

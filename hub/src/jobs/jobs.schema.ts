@@ -1,5 +1,5 @@
 import { idSchema } from '@xvault/shared/ids.ts';
-import { archiveOptions } from '@xvault/shared/run-kinds.ts';
+import { archiveOptions, validationLevel } from '@xvault/shared/run-kinds.ts';
 import { cryptSecret, syncOptions } from '@xvault/shared/sync-options.ts';
 import { z } from 'zod';
 import { pageOf } from '../http/pagination.ts';
@@ -7,6 +7,8 @@ import { schedule, scheduleInput } from '../scheduling/schedule.schema.ts';
 
 const name = z.string().trim().min(1).max(255);
 const validationMode = z.enum(['none', 'post_run']);
+/** Of the verification after a backup. */
+const validation_level = validationLevel;
 /** Bigger goes first among the tenant's own runs. */
 const priority = z.int().min(-100).max(100);
 /** Tries at a run, the first included. */
@@ -25,6 +27,7 @@ export const createJobBody = z.strictObject({
   crypt: cryptSecret.optional(),
   schedule: scheduleInput.default({ type: 'manual' }),
   validation_mode: validationMode.default('none'),
+  validation_level: validation_level.default('full'),
   priority: priority.default(0),
   max_attempts: maxAttempts.default(3),
 });
@@ -39,6 +42,7 @@ export const patchJobBody = z
     schedule: scheduleInput,
     status: z.enum(['active', 'paused']),
     validation_mode: validationMode,
+    validation_level,
     priority,
     max_attempts: maxAttempts,
   })
@@ -58,6 +62,7 @@ export const jobView = z.strictObject({
   next_run_at: z.iso.datetime().nullable(),
   status: z.enum(['active', 'paused']),
   validation_mode: validationMode,
+  validation_level,
   priority: z.int(),
   max_attempts: z.int(),
   created_at: z.iso.datetime(),

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { ArchiveOptions } from '@xvault/shared/archive-options.ts';
 import { XVaultError } from '@xvault/shared/errors.ts';
 import { newId } from '@xvault/shared/ids.ts';
 import type { Kysely, Transaction } from 'kysely';
@@ -9,8 +10,10 @@ import { invalidField } from '../http/problem.ts';
 import { nextRunAt } from '../scheduling/job-schedule.ts';
 import { completeSchedule } from '../scheduling/schedule.schema.ts';
 import { scheduleOf } from '../scheduling/schedule-of.ts';
+import { toConnection } from '../sources/connection.ts';
 import { findSourceShared } from '../sources/sources.repository.ts';
 import { getTenant } from '../tenants/tenants.service.ts';
+import { requireHooksFit } from './hook-kinds.ts';
 import { requireEngineFits, requireSameSync, sealCrypt } from './job-engine.ts';
 import { findJob, findJobForUpdate, insertJob, type JobRow, updateJob } from './jobs.repository.ts';
 import type { CreateJob, PatchJob } from './jobs.schema.ts';
@@ -32,6 +35,7 @@ export async function createJob(
     const destination = await findDestinationShared(trx, tenantId, body.destination_id);
     if (destination === undefined) throw invalidField('destination_id', 'there is no such destination');
     requireEngineFits(body, source.type, destination.type);
+    requireHooksFit(body.options, toConnection(source));
     const id = newId();
     const schedule = completeSchedule(body.schedule, (await getTenant(trx, tenantId)).timezone);
     const { crypt, ...columns } = body;
@@ -72,6 +76,7 @@ export async function patchJob(db: Db, actor: Actor, tenantId: string, jobId: st
     const before = await lockJob(trx, tenantId, jobId);
     if (Object.keys(body).length === 0) return before;
     if (sync !== undefined) requireSameSync(before, sync);
+    if (options !== undefined) await requireHooksFitJob(trx, before, options);
     const values = {
       ...columns,
       ...(options !== undefined && { options: JSON.stringify(options) }),
@@ -82,6 +87,11 @@ export async function patchJob(db: Db, actor: Actor, tenantId: string, jobId: st
     await writeAudit(trx, actor, { tenantId, action: 'job.update', objectType, objectId: jobId, details: body });
     return job;
   });
+}
+
+async function requireHooksFitJob(trx: Transaction<Database>, job: JobRow, options: ArchiveOptions): Promise<void> {
+  const source = await findSourceShared(trx, job.tenant_id, job.source_id);
+  if (source !== undefined) requireHooksFit(options, toConnection(source));
 }
 
 /** When the schedule or the status changes, the next run is reckoned anew: what a pause passed over is not made up for. */

@@ -3,14 +3,14 @@ import { archiveOptions, type SpecOf } from '@xvault/shared/run-kinds.ts';
 import { syncOptions } from '@xvault/shared/sync-options.ts';
 import type { Kysely, Transaction } from 'kysely';
 import { type Actor, writeAudit } from '../audit/audit.ts';
-import type { Database, RunRow } from '../db/schema.ts';
-import { findDestinationShared } from '../destinations/destinations.repository.ts';
+import type { Database, RunRow, TenantRow } from '../db/schema.ts';
+import { type DestinationRow, findDestinationShared } from '../destinations/destinations.repository.ts';
 import { toDestinationConnection } from '../destinations/destinations.service.ts';
 import { once } from '../idempotency/idempotency.ts';
-import { createRun } from '../lifecycle/create-run.ts';
+import { createRun, type NewRun } from '../lifecycle/create-run.ts';
 import { sourceHost, toConnection } from '../sources/connection.ts';
 import { requireAllowedSource } from '../sources/local-path.ts';
-import { findSourceShared } from '../sources/sources.repository.ts';
+import { findSourceShared, type SourceRow } from '../sources/sources.repository.ts';
 import { getTenant } from '../tenants/tenants.service.ts';
 import { hasOpenBackup, type JobRow } from './jobs.repository.ts';
 import { lockJob } from './jobs.service.ts';
@@ -44,13 +44,28 @@ export async function createBackup(
   job: JobRow,
   trigger: RunRow['trigger'],
 ): Promise<RunRow> {
-  const tenantId = job.tenant_id;
-  const source = await findSourceShared(trx, tenantId, job.source_id);
-  const destination = await findDestinationShared(trx, tenantId, job.destination_id);
+  const source = await findSourceShared(trx, job.tenant_id, job.source_id);
+  const destination = await findDestinationShared(trx, job.tenant_id, job.destination_id);
   if (source === undefined || destination === undefined) {
     throw new XVaultError('INTERNAL', { detail: `job ${job.id} has no source or no destination` });
   }
-  const tenant = await getTenant(trx, tenantId);
+  const tenant = await getTenant(trx, job.tenant_id);
+  return createRun(trx, backupOf(job, { source, destination, tenant }, trigger));
+}
+
+/** What a backup of a job needs beside the job. */
+export interface BackupParts {
+  readonly source: SourceRow;
+  readonly destination: DestinationRow;
+  readonly tenant: TenantRow;
+}
+
+/** The run that a job asks for. Throws PATH_NOT_ALLOWED. */
+export function backupOf(
+  job: JobRow,
+  { source, destination, tenant }: BackupParts,
+  trigger: RunRow['trigger'],
+): NewRun {
   const connection = toConnection(source);
   requireAllowedSource(tenant, connection);
   const spec: SpecOf<'backup'> = {
@@ -65,8 +80,8 @@ export async function createBackup(
     options: archiveOptions.parse(job.options),
     recipients: [tenant.recipient, ...tenant.extra_recipients],
   };
-  return createRun(trx, {
-    tenantId,
+  return {
+    tenantId: job.tenant_id,
     kind: 'backup',
     trigger,
     spec,
@@ -75,5 +90,5 @@ export async function createBackup(
     sourceHost: sourceHost(connection),
     priority: job.priority,
     maxAttempts: job.max_attempts,
-  });
+  };
 }

@@ -84,9 +84,9 @@ describe.each(databaseKinds)('admission on %s', (database) => {
     expect(await admit()).toMatchObject({ admitted: 2 });
     expect(await reasonsNow()).toEqual(['source host limit 2 of 2 in use', 'destination limit 1 of 1 in use']);
     for (let more = 0; more < 4; more += 1) await queueBackup(hub.db, await seedTenant(hub.db));
-    expect(await admit()).toEqual({ admitted: 3, more: false });
+    expect(await admit()).toMatchObject({ admitted: 3, more: false });
     expect((await reasonsNow()).at(-1)).toBe('platform limit 5 of 5 in use');
-    expect(await admit()).toEqual({ admitted: 0, more: false });
+    expect(await admit()).toMatchObject({ admitted: 0, more: false });
   });
 
   it('holds a retry back until its time, a pool until it has a worker, a suspended tenant until it is active', async () => {
@@ -121,7 +121,7 @@ describe.each(databaseKinds)('admission on %s', (database) => {
         .selectAll()
         .where('status', '=', 'dispatched')
         .executeTakeFirstOrThrow();
-      await cancelRun(hub.db, run.tenant_id, run.id);
+      await cancelRun(hub.db, { userId: null, address: null }, run.tenant_id, run.id);
       return run.tenant_id;
     };
     for (let turn = 0; turn < 5; turn += 1) expect(await next()).toBe(crowd.tenantId);
@@ -144,7 +144,7 @@ describe.each(databaseKinds)('admission on %s', (database) => {
         const row = hub.db.selectFrom('runs').selectAll().where('status', '=', 'dispatched');
         const run = await row.executeTakeFirstOrThrow();
         counts.set(run.tenant_id, (counts.get(run.tenant_id) ?? 0) + 1);
-        await cancelRun(hub.db, run.tenant_id, run.id);
+        await cancelRun(hub.db, { userId: null, address: null }, run.tenant_id, run.id);
       }
       return [light, heavy, absent].map(({ tenantId }) => counts.get(tenantId) ?? 0);
     };

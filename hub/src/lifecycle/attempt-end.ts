@@ -4,7 +4,7 @@ import type { Transaction, UpdateObject } from 'kysely';
 import type { Database, RunRow, RunStatus } from '../db/schema.ts';
 import { notifyQueued } from '../notify.ts';
 import { dbNow } from './clock.ts';
-import { appendHubEvents } from './events.ts';
+import { appendHubEvents, insertEvents } from './events.ts';
 import { hubEvent } from './hub-event.ts';
 import { toPgText } from './pg-text.ts';
 import { retryDelayMs } from './retry-delay.ts';
@@ -113,15 +113,22 @@ export async function endRun(
     to: status,
     // Takes the run from a worker that was not asked; one that has just finished knows.
     nextEpoch: !record.told,
-    set: { ...released, eta_seconds: null, not_before: null, ...set, finished_at: dbNow() },
+    set: {
+      ...released,
+      eta_seconds: null,
+      not_before: null,
+      ...set,
+      finished_at: dbNow(),
+      event_count: run.event_count + 1,
+    },
   });
   await recordEnd(trx, run, record, status);
-  await appendHubEvents(trx, run.id, [endEvent(ended, failure)]);
+  await insertEvents(trx, [{ run_id: run.id, id: ended.event_count, ts: null, ...endEvent(ended, failure) }]);
   await onRunEnded(trx, ended);
   return ended;
 }
 
-function endEvent(run: RunRow, failure: Failure | undefined) {
+export function endEvent(run: Pick<RunRow, 'status' | 'warnings' | 'error_code' | 'error_summary'>, failure?: Failure) {
   if (run.status === 'success') return hubEvent('run_succeeded');
   if (run.status === 'warning') return hubEvent('run_warned', { warnings: run.warnings });
   if (run.status === 'cancelled') return hubEvent('run_cancelled');

@@ -22,7 +22,8 @@ describe.each(databaseKinds)('cancelling on %s', (database) => {
     await worker?.close();
     await hub?.close();
   });
-  const cancel = (runId: string, tenantId = seed.tenantId) => cancelRun(hub.db, tenantId, runId);
+  const cancel = (runId: string, tenantId = seed.tenantId) =>
+    cancelRun(hub.db, { userId: null, address: null }, tenantId, runId);
 
   it('ends a queued run at once; again is no error', async () => {
     const run = await queueBackup(hub.db, seed);

@@ -13,16 +13,17 @@ import { isEnded, lockRun } from './states.ts';
  * Asks a tenant's run to stop: at once where no worker carries it out, else with that worker's next heartbeat. Again is no
  * error. Throws NOT_FOUND, or RUN_NOT_CANCELLABLE when it ended otherwise.
  */
-export async function cancelRun(db: Kysely<Database>, tenantId: string, runId: string): Promise<RunRow> {
+export async function cancelRun(db: Kysely<Database>, actor: Actor, tenantId: string, runId: string): Promise<RunRow> {
   return db.transaction().execute(async (trx) => {
     const run = await lockRun(trx, runId);
     if (run === undefined || run.tenant_id !== tenantId) throw new XVaultError('NOT_FOUND');
     if (run.status === 'cancelled') return run;
     if (isEnded(run.status)) throw new XVaultError('RUN_NOT_CANCELLABLE');
+    if (run.status === 'running' && run.cancel_requested_at !== null) return run;
+    await writeAudit(trx, actor, { tenantId, action: 'run.cancel', objectType: 'run', objectId: runId });
     if (run.status !== 'running') {
       return endRun(trx, run, 'cancelled', { outcome: 'cancelled', told: false }, { cancel_requested_at: dbNow() });
     }
-    if (run.cancel_requested_at !== null) return run;
     await appendHubEvents(trx, run.id, [hubEvent('run_cancel_requested')]);
     await notifyRuns(trx, [run.id]);
     return trx

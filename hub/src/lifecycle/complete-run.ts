@@ -4,7 +4,8 @@ import type { Transaction } from 'kysely';
 import type { Database, RunRow } from '../db/schema.ts';
 import { endRun, failAttempt, failRun } from './attempt-end.ts';
 import { toPgJson } from './pg-text.ts';
-import { saveProbe } from './probe-result.ts';
+import { saveProbes } from './probe-result.ts';
+import { commitRewrap, wrongRewrap } from './rewrap-commit.ts';
 import type { LifecycleSettings } from './settings.ts';
 import { commitSnapshot, followWithValidation, wrongSnapshot } from './snapshot-commit.ts';
 
@@ -33,11 +34,15 @@ export async function completeRun(
   }
   if (result.kind === 'backup') await commitSnapshot(trx, run, result.snapshot, said.warnings);
   const snapshotId = result.kind === 'backup' ? { snapshot_id: result.snapshot.snapshot_id } : {};
+  if (result.kind === 'maintenance' && !(await commitRewrap(trx, run, result.task))) {
+    const failure = { code: 'SNAPSHOT_UNAVAILABLE' as const };
+    return failRun(trx, run, failure, { ...completed, outcome: 'failed', errorCode: failure.code }, said);
+  }
   const status = said.warnings > 0 ? 'warning' : 'success';
   const ended = await endRun(trx, run, status, completed, { ...set, ...snapshotId });
   if (result.kind === 'backup') await followWithValidation(trx, ended, result.snapshot);
   if (result.kind === 'retention') await markDeleted(trx, ended);
-  if (result.kind === 'probe') await saveProbe(trx, ended, result);
+  if (result.kind === 'probe') await saveProbes(trx, [{ run: ended, result }]);
   if (result.kind === 'restore') await saveExport(trx, ended, result);
   return ended;
 }
@@ -47,6 +52,12 @@ function whatIsWrong(run: RunRow, result: RunResult): string | null {
   if (result.kind === 'restore' && (result.export === null) !== (run.export_id === null)) {
     return 'the restore does not say of its export what was asked';
   }
+  if (result.kind === 'restore' && result.export?.s3 != null) {
+    const { object_key } = result.export.s3;
+    if (!`/${object_key}`.endsWith(`/exports/${run.export_id}/${result.export.file_name}`))
+      return 'a wrong place for the export';
+  }
+  if (result.kind === 'maintenance') return wrongRewrap(run, result);
   return result.kind === 'backup' ? wrongSnapshot(run, result.snapshot) : null;
 }
 
@@ -66,10 +77,10 @@ async function markDeleted(trx: Transaction<Database>, run: RunRow): Promise<voi
 
 async function saveExport(trx: Transaction<Database>, run: RunRow, result: ResultOf<'restore'>): Promise<void> {
   if (run.export_id === null || result.export === null) return;
-  const { file_name, size_bytes, sha256 } = result.export;
+  const { file_name, size_bytes, sha256, s3 } = result.export;
   await trx
     .updateTable('exports')
-    .set({ status: 'ready', file_name, size_bytes, sha256 })
+    .set({ status: 'ready', worker_id: run.worker_id, s3: s3 && toPgJson(s3), file_name, size_bytes, sha256 })
     .where('tenant_id', '=', run.tenant_id)
     .where('id', '=', run.export_id)
     .execute();

@@ -1,24 +1,70 @@
 import { assertNever, XVaultError } from '@xvault/shared/errors.ts';
-import type { FinishRequest, FinishResponse, Outcome } from '@xvault/shared/internal-api.ts';
+import type { Outcome as AttemptOutcome, FinishRequest, FinishResponse } from '@xvault/shared/internal-api.ts';
 import { equalHashes, hashToken } from '@xvault/shared/tokens.ts';
 import type { Kysely, Transaction } from 'kysely';
 import type { Database, RunRow } from '../db/schema.ts';
+import { createBatcher, type Outcome } from '../loops/batcher.ts';
 import { endRun, failAttempt, handBackAttempt } from './attempt-end.ts';
 import { completeRun } from './complete-run.ts';
+import { endProbes, isPlainProbeEnd, type ProbeEnd } from './finish-probes.ts';
 import { toPgText } from './pg-text.ts';
 import { storeReport } from './report.ts';
 import type { LifecycleSettings } from './settings.ts';
-import { lockRun } from './states.ts';
+import { lockRun, lockRuns } from './states.ts';
+
+export interface Finish {
+  readonly runId: string;
+  readonly workerId: string;
+  readonly request: FinishRequest;
+}
 
 /**
- * Ends an attempt as its worker says, in one transaction; repeated, it gives the same answer. A lease that is over but
- * not taken away still counts. Throws ATTEMPT_SUPERSEDED when the run is no longer this worker's.
+ * Ends attempts as their workers say; tests and listings that end well at the same time in one transaction, each other run in its
+ * own. Repeated, it gives the same answer. A lease that is over but not taken away still counts. Throws ATTEMPT_SUPERSEDED
+ * when the run is no longer this worker's.
  */
-export async function finishRun(
+export function createFinisher(
   db: Kysely<Database>,
-  workerId: string,
-  runId: string,
-  request: FinishRequest,
+  settings: LifecycleSettings,
+): (finish: Finish) => Promise<FinishResponse> {
+  const plainly = createBatcher<Finish, FinishResponse | undefined>({
+    keyOf: ({ runId }) => runId,
+    carryOut: (finishes) => db.transaction().execute((trx) => finishPlainly(trx, finishes, settings)),
+  });
+  return async (finish) => {
+    const { outcome } = finish.request;
+    const mayBePlain = outcome.status === 'completed' && outcome.result.kind === 'probe';
+    return (mayBePlain ? await plainly(finish) : undefined) ?? finishAlone(db, finish, settings);
+  };
+}
+
+/** Undefined for those that need a transaction of their own. */
+async function finishPlainly(
+  trx: Transaction<Database>,
+  finishes: readonly Finish[],
+  settings: LifecycleSettings,
+): Promise<Outcome<FinishResponse | undefined>[]> {
+  const runs = await lockRuns(
+    trx,
+    finishes.map(({ runId }) => runId),
+  );
+  const ends = finishes.flatMap(({ runId, workerId, request }): ProbeEnd[] => {
+    const run = runs.get(runId);
+    if (run === undefined || !holdsLease(run, workerId, request) || !isPlainProbeEnd(run, request, settings)) return [];
+    const { outcome } = request;
+    if (outcome.status !== 'completed' || outcome.result.kind !== 'probe') return [];
+    return [{ run, request, result: outcome.result }];
+  });
+  const ended = await endProbes(trx, ends, settings);
+  return finishes.map(({ runId }) => {
+    const status = ended.get(runId);
+    return { value: status === undefined ? undefined : { run_status: status } };
+  });
+}
+
+async function finishAlone(
+  db: Kysely<Database>,
+  { runId, workerId, request }: Finish,
   settings: LifecycleSettings,
 ): Promise<FinishResponse> {
   return db.transaction().execute(async (trx) => {
@@ -63,7 +109,7 @@ async function earlierAnswer(
 async function applyOutcome(
   trx: Transaction<Database>,
   run: RunRow,
-  outcome: Outcome,
+  outcome: AttemptOutcome,
   settings: LifecycleSettings,
 ): Promise<RunRow> {
   const set = {

@@ -24,6 +24,12 @@ export async function readFleet(
   return new Fleet(workers, settings.workerMinFreeDiskBytes);
 }
 
+/** The pools of all workers that are not gone for good. */
+export async function listPools(db: Kysely<Database>): Promise<string[]> {
+  const rows = await db.selectFrom('workers').select('pool').distinct().where('status', '<>', 'offline').execute();
+  return rows.map((row) => row.pool);
+}
+
 /** A dispatched run (table `runs`) whose one worker, or every worker of its pool, takes no tickets now. */
 export function isWithoutWorker({ workerSilentMs }: Pick<LifecycleSettings, 'workerSilentMs'>) {
   return sql<boolean>`not exists (

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { dbNow } from './clock.ts';
 import type { Reconciling } from './reconciling.ts';
+import { deleteLeftRunSecrets } from './run-secrets.ts';
 import { probeResultKeptMs } from './settings.ts';
 
 /** One that was draining stays so: it would come back as active otherwise. */
@@ -24,6 +25,25 @@ export async function clearOldListings({ db }: Reconciling): Promise<void> {
     .where('result', 'is not', null)
     .where('finished_at', '<', dbNow(-probeResultKeptMs))
     .execute();
+}
+
+const changesKeptMs = 7 * 86_400_000;
+
+/** So are the names that dry runs list; how many they were stays. */
+export async function clearOldChanges({ db }: Reconciling): Promise<void> {
+  await db
+    .updateTable('runs')
+    .set({ result: sql`result - 'changes'` })
+    .where('kind', '=', 'restore')
+    .where(sql<boolean>`jsonb_array_length(result -> 'changes') > 0`)
+    .where('finished_at', '<', dbNow(-changesKeptMs))
+    .execute();
+}
+
+/** The end of a run takes its secret away; what is left all the same goes here. */
+export async function clearRunSecrets({ db, logger }: Reconciling): Promise<void> {
+  const count = await deleteLeftRunSecrets(db);
+  if (count > 0) logger.warn({ count }, 'secrets of ended runs were left');
 }
 
 const eventsPerStatement = 5_000;

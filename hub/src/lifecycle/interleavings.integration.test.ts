@@ -108,7 +108,7 @@ describe.each(databaseKinds)('any interleaving of callbacks on %s', (database) =
       'hand back': () => finish(() => outcomes.handedBack),
       'confirm cancel': () => finish(() => outcomes.cancelled),
       cancel: () =>
-        cancelRun(hub.db, seed.tenantId, runId).catch((error: unknown) => {
+        cancelRun(hub.db, { userId: null, address: null }, seed.tenantId, runId).catch((error: unknown) => {
           expect(error).toMatchObject({ code: 'RUN_NOT_CANCELLABLE' });
         }),
       'lose worker': async () => {

@@ -5,9 +5,10 @@ import { dbNow } from './clock.ts';
 
 const batchSize = 500;
 /** Longer than a lane may take to answer; after it another Hub sends what this one did not finish. */
-const claimMs = 15_000;
+export const outboxClaimMs = 15_000;
 
-interface Row extends LaneTicket {
+/** A ticket with the row of the outbox that it comes from. */
+export interface OutboxTicket extends LaneTicket {
   readonly id: number;
 }
 
@@ -20,22 +21,28 @@ export async function sendOutbox(db: Kysely<Database>, lanes: Lanes): Promise<nu
   for (;;) {
     const rows = await claim(db);
     if (rows.length === 0) return sent;
-    const ids = rows.map((row) => row.id);
-    try {
-      await lanes.add(rows);
-    } catch (error) {
-      await db.updateTable('outbox').set({ claimed_until: null }).where('id', 'in', ids).execute();
-      throw error;
-    }
-    await db.deleteFrom('outbox').where('id', 'in', ids).execute();
+    await sendTickets(db, lanes, rows);
     sent += rows.length;
   }
 }
 
+/** Hands claimed tickets to their lanes. Rejects when Redis is away; their claim is then given up. */
+export async function sendTickets(db: Kysely<Database>, lanes: Lanes, tickets: readonly OutboxTicket[]): Promise<void> {
+  if (tickets.length === 0) return;
+  const ids = tickets.map((ticket) => ticket.id);
+  try {
+    await lanes.add(tickets);
+  } catch (error) {
+    await sql`update outbox set claimed_until = null where id = any(${ids}::bigint[])`.execute(db);
+    throw error;
+  }
+  await sql`delete from outbox where id = any(${ids}::bigint[])`.execute(db);
+}
+
 /** A claim instead of an open transaction: Redis may take seconds to fail, and no row is to stay locked meanwhile. */
-async function claim(db: Kysely<Database>): Promise<Row[]> {
-  const { rows } = await sql<Row>`
-    update outbox set claimed_until = ${dbNow(claimMs)}
+async function claim(db: Kysely<Database>): Promise<OutboxTicket[]> {
+  const { rows } = await sql<OutboxTicket>`
+    update outbox set claimed_until = ${dbNow(outboxClaimMs)}
     from runs
     where runs.id = outbox.run_id and outbox.id in (
       select id from outbox where claimed_until is null or claimed_until < now()

@@ -1,4 +1,5 @@
 import { type ResultOf, runSpec, type SpecOf } from '@xvault/shared/run-kinds.ts';
+import type { SourceConnection } from '@xvault/shared/sources.ts';
 import { sql, type Transaction } from 'kysely';
 import type { Database, RunRow } from '../db/schema.ts';
 import { toPgJson } from './pg-text.ts';
@@ -6,22 +7,59 @@ import { toPgJson } from './pg-text.ts';
 /** What is kept of the last test of a source: `ok` and, by it, what was seen or what was wrong. */
 type LastProbe = { readonly ok: boolean; readonly run_id: string; readonly at: string } & Record<string, unknown>;
 
-/** Keeps what a connection test saw; pins the host key when none is pinned and the source still points to that host. */
-export async function saveProbe(trx: Transaction<Database>, run: RunRow, result: ResultOf<'probe'>): Promise<void> {
+/** Keeps what connection tests saw; pins the host key where none is pinned and the source still points to that host. */
+export async function saveProbes(
+  trx: Transaction<Database>,
+  ends: readonly { readonly run: RunRow; readonly result: ResultOf<'probe'> }[],
+): Promise<void> {
+  const seen = new Map(
+    ends.flatMap(({ run, result }) => {
+      const row = toSeen(run, result);
+      return row === null ? [] : [[row.id, row] as const];
+    }),
+  );
+  if (seen.size === 0) return;
+  // Locked in one order, for others may be doing the same.
+  await sql`
+    with locked as (
+      select item.* from sources
+      join jsonb_to_recordset(${toPgJson([...seen.values()])}::jsonb) as item(
+        id text, tenant text, probe jsonb, key text, host text, port int)
+        on sources.id = item.id and sources.tenant_id = item.tenant
+      order by sources.id for no key update of sources)
+    update sources set last_probe = locked.probe,
+      host_key = case
+        when locked.key is not null and coalesce(config->'ssh'->>'host', config->>'host') = locked.host
+          and coalesce((config->'ssh'->>'port')::int, (config->>'port')::int, 22) = locked.port
+        then coalesce(host_key, locked.key) else host_key end
+    from locked where sources.id = locked.id
+  `.execute(trx);
+}
+
+function toSeen(run: RunRow, result: ResultOf<'probe'>) {
   const probed = sourceOf(run);
-  if (probed === null || result.probe.type !== 'source') return;
+  if (probed === null || result.probe.type !== 'source') return null;
   const { type: _, ...seen } = result.probe;
-  await saveLast(trx, run, probed.source_id, { ok: true, run_id: run.id, at: new Date().toISOString(), ...seen });
-  if (seen.host_key === null || probed.source.type !== 'sftp') return;
-  const { host, port } = probed.source.config;
-  await trx
-    .updateTable('sources')
-    .set({ host_key: seen.host_key })
-    .where('tenant_id', '=', run.tenant_id)
-    .where('id', '=', probed.source_id)
-    .where('host_key', 'is', null)
-    .where(sql<boolean>`config->>'host' = ${host} and coalesce((config->>'port')::int, 22) = ${port}`)
-    .execute();
+  const probe: LastProbe = { ok: true, run_id: run.id, at: new Date().toISOString(), ...seen };
+  const { source } = probed;
+  const place = seen.host_key === null ? null : sshPlace(source);
+  const pin = place === null ? {} : { key: seen.host_key, host: place.host, port: place.port };
+  return { id: probed.source_id, tenant: run.tenant_id, probe, ...pin };
+}
+
+/** The SSH server that a source is reached at or through; null where there is none. */
+function sshPlace(source: SourceConnection): { readonly host: string; readonly port: number } | null {
+  switch (source.type) {
+    case 'sftp':
+    case 'ssh':
+    case 'wordpress':
+      return source.config;
+    case 'mysql':
+    case 'postgres':
+      return source.config.ssh;
+    default:
+      return null;
+  }
 }
 
 export async function saveFailedProbe(trx: Transaction<Database>, run: RunRow): Promise<void> {

@@ -1,8 +1,12 @@
 import { failAttempt } from './attempt-end.ts';
 import { dbNow } from './clock.ts';
+import { lostCode } from './lost-code.ts';
 import { eachRun, type Reconciling, runsPerRound } from './reconciling.ts';
 
-/** Takes runs from workers whose lease has been over for longer than the grace: another attempt follows, or WORKER_LOST. */
+/**
+ * Takes runs from workers whose lease has been over for longer than the grace: another attempt follows, or WORKER_LOST, with an
+ * agent AGENT_OFFLINE.
+ */
 export async function reclaimLeases(deps: Reconciling): Promise<void> {
   const { db, settings, logger } = deps;
   const isOver = dbNow(-settings.leaseGraceMs);
@@ -25,7 +29,8 @@ export async function reclaimLeases(deps: Reconciling): Promise<void> {
       .executeTakeFirst();
     if (still === undefined) return;
     const detail = `worker ${run.worker_id} (${run.worker_host}) last heard of ${run.heartbeat_at?.toISOString()}`;
-    const ended = await failAttempt(trx, run, { code: 'WORKER_LOST', detail }, settings, { told: false });
+    const code = await lostCode(trx, run.worker_id);
+    const ended = await failAttempt(trx, run, { code, detail }, settings, { told: false });
     logger.warn({ runId: run.id, attempt: run.attempt, workerId: run.worker_id, status: ended.status }, 'lease over');
   });
 }

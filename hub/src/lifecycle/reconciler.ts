@@ -1,7 +1,14 @@
-import { clearOldListings, deleteOldEvents, markSilentWorkers } from './housekeeping.ts';
+import {
+  clearOldChanges,
+  clearOldListings,
+  clearRunSecrets,
+  deleteOldEvents,
+  markSilentWorkers,
+} from './housekeeping.ts';
 import { failRunsWithoutWorker } from './offline-runs.ts';
 import { reclaimLeases } from './reclaim-leases.ts';
 import type { Reconciling } from './reconciling.ts';
+import { retryDeletions } from './retry-deletions.ts';
 import { lookForTickets, recallTickets, restoreLostTickets } from './tickets.ts';
 
 /** Every few seconds: leases that are over, and tickets that Redis lost as a whole. */
@@ -14,9 +21,12 @@ export async function reconcileRest(deps: Reconciling): Promise<void> {
   await eachStep(deps, [
     markSilentWorkers,
     failRunsWithoutWorker,
+    retryDeletions,
     recallTickets,
     lookForTickets,
     clearOldListings,
+    clearOldChanges,
+    clearRunSecrets,
     deleteOldEvents,
   ]);
 }

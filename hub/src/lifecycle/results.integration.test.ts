@@ -68,8 +68,18 @@ describe.each(databaseKinds)('what follows from the end of a run, on %s', (datab
     expect(await validationsOf(snapshot.snapshot_id)).toMatchObject([
       { status: 'queued', trigger: 'validation', required_worker_id: worker.id, job_id: seed.jobId },
     ]);
+    await hub.db
+      .insertInto('tenant_keys')
+      .values({
+        tenant_id: seed.tenantId,
+        recipient: 'age1testrecipient',
+        identity_sealed: 'sealed-identity',
+        retired_at: null,
+      })
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
     const started = await startValidation(snapshot);
-    expect(started).toMatchObject({ tenant_identity_sealed: 'sealed-identity', source_secret_sealed: null });
+    expect(started).toMatchObject({ tenant_identities_sealed: ['sealed-identity'], source_secret_sealed: null });
     expect(await snapshotRow(snapshot.snapshot_id)).toMatchObject({ validation_status: 'running' });
     expect((await worker.finish(started, verdict(null))).body.run_status).toBe('success');
     const row = await snapshotRow(snapshot.snapshot_id);

@@ -1,6 +1,7 @@
 import type { Transaction } from 'kysely';
 import type { Database, RunRow } from '../db/schema.ts';
 import { saveFailedProbe } from './probe-result.ts';
+import { deleteRunSecret } from './run-secrets.ts';
 import { settleValidation } from './validation.ts';
 
 /** What follows from the end of a run for the objects that waited for it. */
@@ -15,6 +16,7 @@ export async function onRunEnded(trx: Transaction<Database>, run: RunRow): Promi
       .where('status', '=', 'pending')
       .execute();
   }
+  if (run.kind === 'restore') await deleteRunSecret(trx, run.id);
   if (run.kind === 'validation') await settleValidation(trx, run);
   if (run.kind === 'probe' && run.status === 'failed') await saveFailedProbe(trx, run);
 }

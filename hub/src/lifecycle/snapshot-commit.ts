@@ -2,6 +2,7 @@ import { runSpec, type SpecOf } from '@xvault/shared/run-kinds.ts';
 import { ownerOf, type SnapshotRef, type SnapshotResult } from '@xvault/shared/snapshots.ts';
 import type { Transaction } from 'kysely';
 import type { Database, RunRow } from '../db/schema.ts';
+import { opensSnapshot } from '../keys/keys.repository.ts';
 import { createRun } from './create-run.ts';
 import { toPgJson } from './pg-text.ts';
 
@@ -10,9 +11,15 @@ export function wrongSnapshot(run: RunRow, snapshot: SnapshotResult): string | n
   if (snapshot.snapshot_id !== run.pending_snapshot_id) return 'the snapshot has another id than the attempt was given';
   const owner = ownerOf(snapshot.locator);
   if (owner !== null && owner !== run.worker_id) return 'the snapshot is said to be with another worker';
-  const { recipients, destination } = backupSpec(run);
+  const { recipients, destination, engine, sync } = backupSpec(run);
+  if ((engine === 'sync') !== (snapshot.locator.storage_backend === 'rclone'))
+    return 'the snapshot is of another engine';
   const isLocal = destination.type === 'local_fs';
   if (isLocal !== (owner !== null)) return 'the snapshot is not at the destination that was asked for';
+  if (sync !== null) {
+    const isEncrypted = snapshot.encryption.algorithm === 'rclone-crypt';
+    return isEncrypted === sync.encryption ? null : 'the version is not encrypted as was asked for';
+  }
   const used = new Set(snapshot.encryption.recipients);
   const isSame = used.size === new Set(recipients).size && recipients.every((recipient) => used.has(recipient));
   return isSame ? null : 'the snapshot is not encrypted to exactly the recipients that were asked for';
@@ -46,7 +53,7 @@ export async function commitSnapshot(
     .execute();
 }
 
-/** A validation of the new snapshot follows where its job says so and the platform can open it. */
+/** A validation of the new snapshot follows where its job says so. */
 export async function followWithValidation(
   trx: Transaction<Database>,
   run: RunRow,
@@ -55,17 +62,17 @@ export async function followWithValidation(
   const spec = backupSpec(run);
   const job = await trx
     .selectFrom('jobs')
-    .innerJoin('tenants', 'tenants.id', 'jobs.tenant_id')
-    .select(['jobs.validation_mode', 'jobs.validation_level', 'jobs.priority', 'tenants.identity_sealed'])
+    .select(['jobs.validation_mode', 'jobs.validation_level', 'jobs.priority'])
     .where('jobs.tenant_id', '=', run.tenant_id)
     .where('jobs.id', '=', spec.job_id)
     .executeTakeFirst();
-  if (job === undefined || job.validation_mode !== 'post_run' || job.identity_sealed === null) return;
+  if (job === undefined || job.validation_mode !== 'post_run') return;
+  const opened = await opensSnapshot(trx, run.tenant_id, result.encryption);
   await createRun(trx, {
     tenantId: run.tenant_id,
     kind: 'validation',
     trigger: 'validation',
-    spec: { kind: 'validation', snapshot: snapshotRef(spec, result), level: job.validation_level },
+    spec: { kind: 'validation', snapshot: snapshotRef(spec, result), level: job.validation_level, opened },
     jobId: spec.job_id,
     sourceId: spec.source_id,
     snapshotId: result.snapshot_id,

@@ -5,56 +5,96 @@ import { type RunKind, runKindNames, runSpec } from '@xvault/shared/run-kinds.ts
 import { hashToken } from '@xvault/shared/tokens.ts';
 import type { Kysely, Transaction } from 'kysely';
 import type { Database, RunRow, WorkerRow } from '../db/schema.ts';
+import { createBatcher, type Outcome } from '../loops/batcher.ts';
 import { putBackAttempt } from './attempt-end.ts';
+import { type Beginning, beginRuns } from './begin-runs.ts';
 import { dbNow } from './clock.ts';
-import { appendHubEvents } from './events.ts';
 import { unfitFor } from './fleet.ts';
-import { hubEvent } from './hub-event.ts';
 import { leaseToken } from './lease-token.ts';
-import { noProgress } from './progress.ts';
 import type { LifecycleSettings } from './settings.ts';
 import { readStartSecrets } from './start-secrets.ts';
-import { lockRun, transitionRun } from './states.ts';
+import { lockRuns } from './states.ts';
 import { markValidationRunning } from './validation.ts';
 
-/**
- * Gives a dispatched run to the worker that took its ticket. The same nonce gets the same answer, so a worker may ask
- * again when it heard none. Throws ATTEMPT_SUPERSEDED when the ticket's time has passed, and WORKER_UNSUITABLE when this worker
- * cannot or may not take the run: it then goes back to the queue.
- */
-export async function startRun(
-  db: Kysely<Database>,
-  worker: WorkerRow,
-  runId: string,
-  request: Pick<StartRequest, 'attempt' | 'nonce'>,
-  settings: LifecycleSettings,
-): Promise<StartResponse> {
-  const started = await db.transaction().execute(async (trx) => {
-    const run = await lockRun(trx, runId);
-    if (run === undefined || run.attempt !== request.attempt) throw superseded(runId, request.attempt);
-    const token = leaseToken(settings.jwtSecret, run.id, run.epoch, request.nonce);
-    if (run.status === 'running' && run.worker_id === worker.id && run.lease_token_hash === hashToken(token)) {
-      // The worker counts its lease from the request that was answered, so the repeated one begins it anew.
-      await trx
-        .updateTable('runs')
-        .set({ lease_expires_at: dbNow(settings.leaseMs), heartbeat_at: dbNow() })
-        .where('id', '=', run.id)
-        .execute();
-      return answer(trx, run, token, settings);
-    }
-    if (run.status !== 'dispatched' || !mayTake(worker, run)) throw superseded(runId, request.attempt);
-    const unfit = unfitFor(worker, kindOf(run), settings.workerMinFreeDiskBytes);
-    if (unfit === null) return answer(trx, await begin(trx, run, worker, token, settings), token, settings);
-    // Not thrown in here, where it would undo the return to the queue.
-    await putBackAttempt(trx, run);
-    return new XVaultError('WORKER_UNSUITABLE', { detail: `worker ${worker.id} ${unfit}` });
-  });
-  if (started instanceof XVaultError) throw started;
-  return started;
+export interface Start extends Pick<StartRequest, 'attempt' | 'nonce'> {
+  readonly runId: string;
+  readonly worker: WorkerRow;
 }
 
-function superseded(runId: string, attempt: number): XVaultError {
-  return new XVaultError('ATTEMPT_SUPERSEDED', { detail: `run ${runId} does not wait for attempt ${attempt} here` });
+/**
+ * Gives dispatched runs to the workers that took their tickets; those that are asked for at the same time in one transaction.
+ * The same nonce gets the same answer, so a worker may ask again when it heard none. Throws ATTEMPT_SUPERSEDED when the
+ * ticket's time has passed, and WORKER_UNSUITABLE when this worker cannot or may not take the run: it then goes back to the queue.
+ */
+export function createStarter(
+  db: Kysely<Database>,
+  settings: LifecycleSettings,
+): (start: Start) => Promise<StartResponse> {
+  return createBatcher<Start, StartResponse>({
+    keyOf: ({ runId }) => runId,
+    carryOut: (starts) => db.transaction().execute((trx) => startRuns(trx, starts, settings)),
+  });
+}
+
+/** What is to become of one start. */
+type Decision =
+  | { readonly refused: XVaultError }
+  | { readonly begin: Beginning; readonly token: string }
+  | { readonly again: RunRow; readonly token: string }
+  | { readonly putBack: RunRow; readonly why: XVaultError };
+
+/** No two of the starts may be of one run. */
+async function startRuns(
+  trx: Transaction<Database>,
+  starts: readonly Start[],
+  settings: LifecycleSettings,
+): Promise<Outcome<StartResponse>[]> {
+  const runs = await lockRuns(
+    trx,
+    starts.map(({ runId }) => runId),
+  );
+  const decisions = starts.map((start) => decide(start, runs.get(start.runId), settings));
+  await repeat(trx, decisions, settings);
+  const begun = await beginRuns(
+    trx,
+    decisions.flatMap((decision) => ('begin' in decision ? [decision.begin] : [])),
+    settings.leaseMs,
+  );
+  for (const run of begun.values()) if (run.kind === 'validation') await markValidationRunning(trx, run);
+  for (const decision of decisions) if ('putBack' in decision) await putBackAttempt(trx, decision.putBack);
+  const answers = await answer(trx, decisions, begun, settings);
+  return decisions.map((decision, index) => {
+    const given = answers.get(index);
+    if (given !== undefined) return { value: given };
+    if ('putBack' in decision) return { error: decision.why };
+    return { error: 'refused' in decision ? decision.refused : superseded(starts[index]) };
+  });
+}
+
+function decide(start: Start, run: RunRow | undefined, settings: LifecycleSettings): Decision {
+  const { worker, attempt, nonce } = start;
+  if (run === undefined || run.attempt !== attempt) return { refused: superseded(start) };
+  const token = leaseToken(settings.jwtSecret, run.id, run.epoch, nonce);
+  const tokenHash = hashToken(token);
+  if (run.status === 'running' && run.worker_id === worker.id && run.lease_token_hash === tokenHash) {
+    return { again: run, token };
+  }
+  if (run.status !== 'dispatched' || !mayTake(worker, run)) return { refused: superseded(start) };
+  const unfit = unfitFor(worker, kindOf(run), settings.workerMinFreeDiskBytes);
+  if (unfit !== null) {
+    return { putBack: run, why: new XVaultError('WORKER_UNSUITABLE', { detail: `worker ${worker.id} ${unfit}` }) };
+  }
+  return { begin: { run, worker, tokenHash, snapshotId: makesSnapshot(run.kind) ? newId() : null }, token };
+}
+
+/** Backups, and copies for other keys, write under an id that only their attempt has. */
+function makesSnapshot(kind: string): boolean {
+  return kind === 'backup' || kind === 'maintenance';
+}
+
+function superseded(start: Start | undefined): XVaultError {
+  const detail = `run ${start?.runId} does not wait for attempt ${start?.attempt} here`;
+  return new XVaultError('ATTEMPT_SUPERSEDED', { detail });
 }
 
 function mayTake(worker: Pick<WorkerRow, 'id' | 'pool'>, run: RunRow): boolean {
@@ -62,64 +102,53 @@ function mayTake(worker: Pick<WorkerRow, 'id' | 'pool'>, run: RunRow): boolean {
   return only === null ? run.pool === worker.pool : only === worker.id;
 }
 
-async function begin(
-  trx: Transaction<Database>,
-  run: RunRow,
-  worker: Pick<WorkerRow, 'id' | 'host'>,
-  token: string,
-  settings: LifecycleSettings,
-): Promise<RunRow> {
-  const snapshotId = run.kind === 'backup' ? newId() : null;
-  const tokenHash = hashToken(token);
-  const started = await transitionRun(trx, run, {
-    from: 'dispatched',
-    to: 'running',
-    set: {
-      worker_id: worker.id,
-      worker_host: worker.host,
-      lease_token_hash: tokenHash,
-      lease_expires_at: dbNow(settings.leaseMs),
-      heartbeat_at: dbNow(),
-      started_at: run.started_at ?? dbNow(),
-      pending_snapshot_id: snapshotId,
-      worker_seq: 0,
-      ...noProgress,
-    },
-  });
-  if (started === undefined) throw superseded(run.id, run.attempt);
+/** A worker counts its lease from the request that was answered, so a repeated one begins it anew. */
+async function repeat(trx: Transaction<Database>, decisions: readonly Decision[], settings: LifecycleSettings) {
+  const ids = decisions.flatMap((decision) => ('again' in decision ? [decision.again.id] : []));
+  if (ids.length === 0) return;
   await trx
-    .updateTable('run_attempts')
-    .set({ worker_id: worker.id, started_at: dbNow(), lease_token_hash: tokenHash, snapshot_id: snapshotId })
-    .where('run_id', '=', run.id)
-    .where('epoch', '=', run.epoch)
+    .updateTable('runs')
+    .set({ lease_expires_at: dbNow(settings.leaseMs), heartbeat_at: dbNow() })
+    .where('id', 'in', ids)
     .execute();
-  await appendHubEvents(trx, run.id, [hubEvent('run_started', { attempt: run.attempt })]);
-  if (run.kind === 'validation') await markValidationRunning(trx, run);
-  return started;
 }
 
+/** By the index of the decision. */
 async function answer(
   trx: Transaction<Database>,
-  run: RunRow,
-  token: string,
-  settings: LifecycleSettings,
-): Promise<StartResponse> {
-  const spec = runSpec.parse(run.spec);
-  const [secrets] = await readStartSecrets(trx, [{ runId: run.id, tenantId: run.tenant_id, spec }]);
-  if (secrets === undefined) throw new Error('no answer about the secrets of a run');
-  return {
-    run_id: run.id,
-    tenant_id: run.tenant_id,
-    kind: kindOf(run),
-    attempt: run.attempt,
-    epoch: run.epoch,
-    lease_token: token,
-    lease_ms: settings.leaseMs,
-    spec,
-    snapshot_id: run.pending_snapshot_id,
-    ...secrets,
-    bandwidth_limit_bps: null,
-  };
+  decisions: readonly Decision[],
+  begun: ReadonlyMap<string, RunRow>,
+  { leaseMs }: LifecycleSettings,
+): Promise<Map<number, StartResponse>> {
+  const given = decisions.flatMap((decision, index) => {
+    const run =
+      'again' in decision ? decision.again : 'begin' in decision ? begun.get(decision.begin.run.id) : undefined;
+    return run === undefined || !('token' in decision) ? [] : [{ index, run, token: decision.token }];
+  });
+  const requests = given.map(({ run }) => ({ runId: run.id, tenantId: run.tenant_id, spec: runSpec.parse(run.spec) }));
+  const secrets = await readStartSecrets(trx, requests);
+  return new Map(
+    given.map(({ index, run, token }, at) => {
+      const [request, secret] = [requests[at], secrets[at]];
+      if (request === undefined || secret === undefined) throw new Error('no answer about the secrets of a run');
+      return [
+        index,
+        {
+          run_id: run.id,
+          tenant_id: run.tenant_id,
+          kind: kindOf(run),
+          attempt: run.attempt,
+          epoch: run.epoch,
+          lease_token: token,
+          lease_ms: leaseMs,
+          spec: request.spec,
+          snapshot_id: run.pending_snapshot_id,
+          ...secret,
+          bandwidth_limit_bps: null,
+        },
+      ];
+    }),
+  );
 }
 
 function kindOf(run: RunRow): RunKind {

@@ -1,4 +1,4 @@
-import type { Transaction, UpdateObject } from 'kysely';
+import { sql, type Transaction, type UpdateObject } from 'kysely';
 import type { Database, RunRow, RunStatus } from '../db/schema.ts';
 import { notifyRuns } from '../notify.ts';
 
@@ -36,8 +36,8 @@ export interface Transition {
 }
 
 /**
- * The only writer of `runs.status`: compares (id, status, epoch) and sets, for many runs at once. Gives the rows that
- * changed; a run that another has changed meanwhile is not among them. Listeners are told when the transaction commits.
+ * Writes `runs.status`: compares (id, status, epoch) and sets, for many runs at once. Only the set-based beginning and end of runs
+ * in this folder do so beside it, and compare the same. Gives the rows that changed; a run that another has changed meanwhile is not among them. Listeners are told when the transaction commits.
  */
 export async function transitionRuns(
   trx: Transaction<Database>,
@@ -57,7 +57,7 @@ export async function transitionRuns(
         ...(nextEpoch === true ? { epoch: eb('epoch', '+', 1) } : {}),
         ...(nextAttempt === true ? { attempt: eb('attempt', '+', 1) } : {}),
       }))
-      .where('id', 'in', ids)
+      .where('id', '=', sql<string>`any(${ids}::text[])`)
       .where('status', '=', from)
       .where('epoch', '=', epoch)
       .returningAll()
@@ -78,6 +78,14 @@ export async function transitionRun(
   transition: Transition,
 ): Promise<RunRow | undefined> {
   return (await transitionRuns(trx, [run], transition))[0];
+}
+
+/** Those of the runs that there are, by their ids; locked in the order of the ids until the transaction ends. */
+export async function lockRuns(trx: Transaction<Database>, runIds: readonly string[]): Promise<Map<string, RunRow>> {
+  const { rows } = await sql<RunRow>`
+    select * from runs where id = any(${runIds}::text[]) order by id for update
+  `.execute(trx);
+  return new Map(rows.map((run) => [run.id, run]));
 }
 
 /** The run, locked until the transaction ends. */

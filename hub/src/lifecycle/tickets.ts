@@ -1,3 +1,5 @@
+import { sql } from 'kysely';
+import type { RunRow } from '../db/schema.ts';
 import { laneOf, putInOutbox } from './admission.ts';
 import { failAttempt, putBackAttempt } from './attempt-end.ts';
 import { dbNow } from './clock.ts';
@@ -9,10 +11,10 @@ export async function restoreLostTickets({ db, lanes, logger }: Reconciling): Pr
   if (await lanes.hasGeneration()) return;
   const dispatched = await db
     .selectFrom('runs')
-    .select(['id', 'pool', 'worker_id', 'required_worker_id', 'attempt'])
+    .select(['id', 'pool', 'worker_id', 'required_worker_id', 'attempt', 'kind'])
     .where('status', '=', 'dispatched')
     .execute();
-  const count = await putInOutbox(db, dispatched);
+  const count = (await putInOutbox(db, dispatched)).length;
   // After the rows: a crash before this line only makes it happen again.
   await lanes.markGeneration();
   if (count > 0) logger.warn({ count }, 'Redis came back empty; tickets of dispatched runs are added again');
@@ -20,18 +22,35 @@ export async function restoreLostTickets({ db, lanes, logger }: Reconciling): Pr
 
 /** Looks for the tickets of runs that no worker has started for long: a lost one is added again, a used one means another attempt. */
 export async function lookForTickets(deps: Reconciling): Promise<void> {
-  const { db, lanes, settings, logger } = deps;
-  const waiting = await db
-    .selectFrom('runs')
-    .select(['id', 'epoch', 'attempt', 'pool', 'worker_id', 'required_worker_id'])
-    .where('status', '=', 'dispatched')
-    .where('dispatched_at', '<', dbNow(-settings.dispatchedTimeoutMs))
-    .where((eb) => eb.not(eb.exists(eb.selectFrom('outbox').select('id').whereRef('outbox.run_id', '=', 'runs.id'))))
+  const waiting = await ticketed(deps)
+    .where('dispatched_at', '<', dbNow(-deps.settings.dispatchedTimeoutMs))
     .orderBy('dispatched_at')
     .limit(runsPerRound)
     .execute();
-  const missing: typeof waiting = [];
-  const used: typeof waiting = [];
+  await putTicketsRight(deps, waiting);
+}
+
+/** The same at once for runs whose tickets are said to have failed. */
+export async function lookAtTickets(deps: Reconciling, runIds: readonly string[]): Promise<void> {
+  if (runIds.length === 0) return;
+  const isOneOf = sql<string>`any(${runIds}::text[])`;
+  await putTicketsRight(deps, await ticketed(deps).where('id', '=', isOneOf).execute());
+}
+
+function ticketed({ db }: Reconciling) {
+  return db
+    .selectFrom('runs')
+    .select(['id', 'epoch', 'attempt', 'kind', 'pool', 'worker_id', 'required_worker_id'])
+    .where('status', '=', 'dispatched')
+    .where((eb) => eb.not(eb.exists(eb.selectFrom('outbox').select('id').whereRef('outbox.run_id', '=', 'runs.id'))));
+}
+
+type Ticketed = Pick<RunRow, 'id' | 'epoch' | 'attempt' | 'kind' | 'pool' | 'worker_id' | 'required_worker_id'>;
+
+async function putTicketsRight(deps: Reconciling, waiting: readonly Ticketed[]): Promise<void> {
+  const { db, lanes, settings, logger } = deps;
+  const missing: Ticketed[] = [];
+  const used: Ticketed[] = [];
   for (const run of waiting) {
     if (deps.signal.aborted) return;
     const state = await lanes.state(laneOf(run), { runId: run.id, attempt: run.attempt });

@@ -1,6 +1,8 @@
+import { runResult, runSpec } from '@xvault/shared/run-kinds.ts';
 import { sql, type Transaction } from 'kysely';
 import type { Database, RunRow, SnapshotStatus, ValidationStatus } from '../db/schema.ts';
 import { dbNow } from './clock.ts';
+import { toPgText } from './pg-text.ts';
 
 /** Errors of a validation that are a verdict on the snapshot, and what it then is. */
 const verdicts: Readonly<Record<string, SnapshotStatus>> = {
@@ -33,9 +35,9 @@ export async function settleValidation(trx: Transaction<Database>, run: RunRow):
     .where('tenant_id', '=', run.tenant_id)
     .where('id', '=', run.snapshot_id);
   if (passed) {
-    await snapshot.set({ validation_status: 'success', verified_at: dbNow() }).execute();
+    await snapshot.set({ ...said(run), validation_status: 'success', verified_at: dbNow() }).execute();
   } else if (spoilt !== undefined) {
-    await snapshot.set({ validation_status: 'failed' }).execute();
+    await snapshot.set({ ...said(run), validation_status: 'failed' }).execute();
     await snapshot.where('status', '=', 'committed').set({ status: spoilt }).execute();
   } else {
     // It ended without a verdict, so the last one stands.
@@ -43,6 +45,17 @@ export async function settleValidation(trx: Transaction<Database>, run: RunRow):
     await snapshot.where('validation_status', '=', 'running').set({ validation_status: last }).execute();
   }
   await copyToBackupRun(trx, run);
+}
+
+/** The level that was asked for, and the worker's words on what it found. */
+function said(run: RunRow) {
+  const spec = runSpec.parse(run.spec);
+  const result = runResult.safeParse(run.result);
+  const excerpt = result.success && result.data.kind === 'validation' ? result.data.excerpt : '';
+  return {
+    validation_level: spec.kind === 'validation' ? spec.level : null,
+    validation_excerpt: excerpt === '' ? (run.error_summary ?? null) : toPgText(excerpt),
+  };
 }
 
 async function copyToBackupRun(trx: Transaction<Database>, run: RunRow): Promise<void> {

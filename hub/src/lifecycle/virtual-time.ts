@@ -4,10 +4,19 @@ import type { Choice } from './choose-runs.ts';
 
 const key = 'admission.clock';
 
-/** The virtual time that admission has come to. */
-export async function readClock(db: Kysely<Database>): Promise<number> {
-  const row = await db.selectFrom('settings').select('value').where('key', '=', key).executeTakeFirst();
-  return Number(row?.value.vtime ?? 0);
+export interface Clock {
+  /** The virtual time that admission has come to. */
+  readonly vtime: number;
+  /** Whether a data run is queued at all, so that nobody's turn need be reckoned when none is. */
+  readonly hasBacklog: boolean;
+}
+
+export async function readClock(db: Kysely<Database>): Promise<Clock> {
+  const { rows } = await sql<Clock>`
+    select coalesce((select (value->>'vtime')::float8 from settings where key = ${key}), 0) as vtime,
+      exists (select from runs where status = 'queued' and slot = 'data') as "hasBacklog"
+  `.execute(db);
+  return rows[0] ?? { vtime: 0, hasBacklog: true };
 }
 
 export async function saveVtimes(trx: Transaction<Database>, { vtimes, clock }: Choice): Promise<void> {

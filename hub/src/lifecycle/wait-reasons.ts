@@ -24,8 +24,7 @@ export async function waitReasons(
 ): Promise<Map<string, string>> {
   const queued = new Map(runs.filter((run) => run.status === 'queued').map((run) => [run.id, run]));
   if (queued.size === 0) return new Map();
-  const room = await readRoom(db, settings);
-  const holds = await readHolds(db, [...queued.keys()], settings);
+  const [room, holds] = await Promise.all([readRoom(db, settings), readHolds(db, [...queued.keys()], settings)]);
   return new Map(
     holds.flatMap((hold) => {
       const run = queued.get(hold.id);

@@ -1,6 +1,7 @@
 import type { Transaction } from 'kysely';
 import type { Database, RunRow } from '../db/schema.ts';
 import { failAttempt, putBackAttempt } from './attempt-end.ts';
+import { lostCode } from './lost-code.ts';
 import type { LifecycleSettings } from './settings.ts';
 
 /** The process that carried these runs out is gone for certain: nobody need wait for the ends of its leases. */
@@ -10,8 +11,11 @@ export async function giveUpRunsOf(
   settings: LifecycleSettings,
 ): Promise<void> {
   const detail = `worker ${workerId} was started again`;
-  for (const run of await lockRunsOf(trx, workerId, 'running')) {
-    await failAttempt(trx, run, { code: 'WORKER_LOST', detail }, settings, { told: false });
+  const runs = await lockRunsOf(trx, workerId, 'running');
+  if (runs.length === 0) return;
+  const code = await lostCode(trx, workerId);
+  for (const run of runs) {
+    await failAttempt(trx, run, { code, detail }, settings, { told: false });
   }
 }
 

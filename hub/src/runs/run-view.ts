@@ -37,6 +37,7 @@ export const runView = z
     worker_host: z.string().nullable().optional(),
     error_detail: z.string().nullable().optional(),
     log_excerpt: z.string().nullable().optional(),
+    diagnostics: z.record(z.string(), z.unknown()).nullable().optional(),
   })
   .meta({ id: 'Run' });
 export type RunView = z.infer<typeof runView>;
@@ -76,15 +77,27 @@ export function toRunView(row: RunRow, { forOperator = false, waitReason }: RunV
     warnings: row.warnings,
     error_code: row.error_code,
     error_summary: row.error_summary,
-    result: isListing(row) ? null : row.result,
+    result: resultOf(row),
     validation_status: row.validation_status,
     queued_at: row.queued_at.toISOString(),
     started_at: iso(row.started_at),
     finished_at: iso(row.finished_at),
     ...(forOperator
-      ? { worker_host: row.worker_host, error_detail: row.error_detail, log_excerpt: row.log_excerpt }
+      ? {
+          worker_host: row.worker_host,
+          error_detail: row.error_detail,
+          log_excerpt: row.log_excerpt,
+          diagnostics: row.diagnostics,
+        }
       : {}),
   };
+}
+
+/** Without names of files, which routes of their own give. */
+function resultOf(row: RunRow): RunView['result'] {
+  if (row.result === null || isListing(row)) return null;
+  const { changes: _, ...result } = row.result;
+  return result;
 }
 
 function isListing(row: RunRow): boolean {

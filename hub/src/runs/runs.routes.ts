@@ -100,7 +100,7 @@ export const runsRoutes: FastifyPluginAsyncZod = async (app) => {
       if (isForced) requireOperator(request);
       const run = isForced
         ? await forceCancelRun(db, actorOf(request), tenantId, request.params.id)
-        : await cancelRun(db, tenantId, request.params.id);
+        : await cancelRun(db, actorOf(request), tenantId, request.params.id);
       return reply.code(202).send(toRunView(run, { forOperator: isOperator(request) }));
     },
   );

@@ -1,11 +1,11 @@
 import type { Transaction } from 'kysely';
-import { writeAudit } from '../audit/audit.ts';
+import { type AuditEntry, writeAudit } from '../audit/audit.ts';
 import type { Database } from '../db/schema.ts';
 import { createBackup } from '../jobs/run-job.ts';
 import { type DueFires, dueFires, judgeFires } from './due-fires.ts';
 import { type DueJob, insertFires, openBackups, setNextRun, setRunOfFire } from './fires.repository.ts';
 import { type Fire, nextFire } from './next-fires.ts';
-import { schedule as scheduleSchema, type TimedSchedule } from './schedule.schema.ts';
+import { type Schedule, schedule as scheduleSchema, type TimedSchedule } from './schedule.schema.ts';
 import { scheduleOf } from './schedule-of.ts';
 
 type Trx = Transaction<Database>;
@@ -17,11 +17,11 @@ const firesPerRound = 500;
 /** Does what is due of a job whose row is locked, and sets when it is next. Gives the run's id when there is one. */
 export async function fireJob(trx: Trx, job: DueJob, now: Date): Promise<string | null> {
   const schedule = scheduleOf(job);
-  if (schedule.type === 'manual') {
+  const fires = dueOf(schedule, job, now);
+  if (schedule.type === 'manual' || fires === null) {
     await setNextRun(trx, job.id, null);
     return null;
   }
-  const fires = dueFires(schedule, job.id, job.next_run_at, now, firesPerRound);
   const { fire, missed } = judgeFires(fires, schedule.catch_up, now);
   await recordMissed(trx, job, missed);
   const runId = fire === null ? null : await startFire(trx, job, schedule, fire);
@@ -32,8 +32,29 @@ export async function fireJob(trx: Trx, job: DueJob, now: Date): Promise<string 
 async function recordMissed(trx: Trx, job: DueJob, missed: readonly Fire[]): Promise<void> {
   const count = await insertFires(trx, job.id, missed, 'missed');
   if (count === 0) return;
-  const details = { count, first: missed[0]?.scheduledFor, last: missed.at(-1)?.scheduledFor };
-  await audit(trx, job, 'job.fires_missed', details);
+  await writeAudit(trx, platform, firesMissed(job, missed, count));
+}
+
+/** The fires of a job that are due; null when it has no times. */
+export function dueOf(schedule: Schedule, job: DueJob, now: Date): DueFires | null {
+  return schedule.type === 'manual' ? null : dueFires(schedule, job.id, job.next_run_at, now, firesPerRound);
+}
+
+/** When a run of the fire must have begun. */
+export function startDeadline({ start_deadline_minutes: minutes }: TimedSchedule, fire: Fire): Date | null {
+  return minutes === null ? null : new Date(fire.scheduledFor.getTime() + minutes * 60_000);
+}
+
+export function firesMissed(job: DueJob, missed: readonly Fire[], count: number): AuditEntry {
+  return entry(job, 'job.fires_missed', {
+    count,
+    first: missed[0]?.scheduledFor,
+    last: missed.at(-1)?.scheduledFor,
+  });
+}
+
+export function fireSkipped(job: DueJob, fire: Fire): AuditEntry {
+  return entry(job, 'job.fire_skipped', { scheduled_for: fire.scheduledFor });
 }
 
 async function startFire(trx: Trx, job: DueJob, schedule: TimedSchedule, fire: Fire): Promise<string | null> {
@@ -41,11 +62,10 @@ async function startFire(trx: Trx, job: DueJob, schedule: TimedSchedule, fire: F
   // One run may wait for the one before it; a second would only do the same again.
   if (schedule.overlap === 'skip' ? open.length > 0 : open.includes('queued')) {
     const count = await insertFires(trx, job.id, [fire], 'overlap_skipped');
-    if (count > 0) await audit(trx, job, 'job.fire_skipped', { scheduled_for: fire.scheduledFor });
+    if (count > 0) await writeAudit(trx, platform, fireSkipped(job, fire));
     return null;
   }
-  const minutes = schedule.start_deadline_minutes;
-  const deadline = minutes === null ? null : new Date(fire.scheduledFor.getTime() + minutes * 60_000);
+  const deadline = startDeadline(schedule, fire);
   // Without a new row the fire has happened: the clock was set back.
   if ((await insertFires(trx, job.id, [fire], 'run', deadline)) === 0) return null;
   const run = await createBackup(trx, job, 'schedule');
@@ -58,7 +78,8 @@ export async function recordFailure(trx: Trx, job: DueJob, now: Date, code: stri
   const fires = tryDueFires(job, now);
   await insertFires(trx, job.id, fires.due, 'failed');
   await setNextRun(trx, job.id, fires.following?.fireAt ?? null);
-  await audit(trx, job, 'job.fire_failed', { error_code: code, scheduled_for: fires.due.at(-1)?.scheduledFor });
+  const details = { error_code: code, scheduled_for: fires.due.at(-1)?.scheduledFor };
+  await writeAudit(trx, platform, entry(job, 'job.fire_failed', details));
 }
 
 function tryDueFires(job: DueJob, now: Date): DueFires {
@@ -73,7 +94,6 @@ export async function passOver(trx: Trx, job: DueJob, now: Date): Promise<void> 
   await setNextRun(trx, job.id, nextFire(scheduleOf(job), now, job.id)?.fireAt ?? null);
 }
 
-async function audit(trx: Trx, job: DueJob, action: string, details: Record<string, unknown>): Promise<void> {
-  const object = { objectType: 'job', objectId: job.id };
-  await writeAudit(trx, platform, { tenantId: job.tenant_id, action, ...object, details });
+function entry(job: DueJob, action: string, details: Record<string, unknown>): AuditEntry {
+  return { tenantId: job.tenant_id, action, objectType: 'job', objectId: job.id, details };
 }

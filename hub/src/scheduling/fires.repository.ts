@@ -96,6 +96,66 @@ export function openBackupsOf(jobId: string) {
     where job_id = ${jobId} and kind = 'backup' and status in ('queued', 'dispatched', 'running')`;
 }
 
+/** The same of many jobs, by job. */
+export async function openBackupsOfJobs(db: Db, jobIds: readonly string[]): Promise<Map<string, string[]>> {
+  const { rows } = await sql<{ job_id: string; statuses: string[] }>`
+    select job_id, array_agg(status) as statuses from runs
+    where job_id = any(${jobIds}::text[]) and kind = 'backup' and status in ('queued', 'dispatched', 'running')
+    group by job_id
+  `.execute(db);
+  return new Map(rows.map((row) => [row.job_id, row.statuses]));
+}
+
+export interface NewFire {
+  readonly jobId: string;
+  readonly fire: Fire;
+  readonly outcome: FireOutcome;
+  readonly startDeadlineAt: Date | null;
+}
+
+/** Writes down fires of many jobs; gives those that were not there before, as `<job id> <milliseconds of scheduled_for>`. */
+export async function insertFireRows(db: Db, fires: readonly NewFire[]): Promise<Set<string>> {
+  if (fires.length === 0) return new Set();
+  const rows = fires.map(({ jobId, fire, outcome, startDeadlineAt }) => ({
+    job_id: jobId,
+    scheduled_for: fire.scheduledFor,
+    outcome,
+    start_deadline_at: startDeadlineAt,
+  }));
+  const result = await sql<{ job_id: string; scheduled_for: Date }>`
+    insert into schedule_fires (job_id, scheduled_for, outcome, start_deadline_at)
+    select * from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as fire(
+      job_id text, scheduled_for timestamptz, outcome text, start_deadline_at timestamptz)
+    on conflict (job_id, scheduled_for) do nothing returning job_id, scheduled_for
+  `.execute(db);
+  return new Set(result.rows.map((row) => `${row.job_id} ${row.scheduled_for.getTime()}`));
+}
+
+export async function setRunsOfFires(
+  db: Db,
+  made: readonly { readonly jobId: string; readonly fire: Fire; readonly runId: string | null }[],
+): Promise<void> {
+  if (made.length === 0) return;
+  const rows = made.map(({ jobId, fire, runId }) => ({ job: jobId, at: fire.scheduledFor, run: runId }));
+  await sql`
+    update schedule_fires set run_id = made.run
+    from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as made(job text, at timestamptz, run text)
+    where job_id = made.job and scheduled_for = made.at
+  `.execute(db);
+}
+
+export async function setNextRuns(
+  db: Db,
+  nexts: readonly { readonly jobId: string; readonly next: Date | null }[],
+): Promise<void> {
+  if (nexts.length === 0) return;
+  await sql`
+    update jobs set next_run_at = following.next
+    from jsonb_to_recordset(${JSON.stringify(nexts)}::jsonb) as following("jobId" text, next timestamptz)
+    where jobs.id = following."jobId"
+  `.execute(db);
+}
+
 export type FireRow = Selectable<ScheduleFiresTable>;
 
 /** Locks fires whose deadline has passed and was not looked at yet. */

@@ -3,11 +3,12 @@ import type { Logger } from '@xvault/shared/logging.ts';
 import { type Kysely, sql, type Transaction } from 'kysely';
 import type { Database } from '../db/schema.ts';
 import { fireJob, passOver, recordFailure } from './fire-job.ts';
+import { fireMany } from './fire-many.ts';
 import { activeTenants, type DueJob, databaseNow, lockDueJobs } from './fires.repository.ts';
 
 /** Rows locked in one transaction. */
-const jobsPerBatch = 25;
-const batchesPerPass = 20;
+const jobsPerBatch = 100;
+const batchesPerPass = 10;
 
 export interface SchedulerPass {
   /** Jobs that were due; one that missed very many fires counts several times. */
@@ -37,12 +38,40 @@ export async function runSchedulerPass(db: Kysely<Database>, logger: Logger, now
 
 async function fireBatch(trx: Transaction<Database>, now: Date, logger: Logger) {
   const jobs = await lockDueJobs(trx, now, jobsPerBatch);
+  if (jobs.length === 0) return { jobs: 0, runs: 0 };
   const active = await activeTenants(trx, [...new Set(jobs.map((job) => job.tenant_id))]);
+  const together = await fireTogether(trx, jobs, active, now, logger);
+  if (together !== null) return { jobs: jobs.length, runs: together };
   let runs = 0;
   for (const job of jobs) {
     if ((await fireAlone(trx, job, active.has(job.tenant_id), now, logger)) !== null) runs += 1;
   }
   return { jobs: jobs.length, runs };
+}
+
+/** Null, and nothing done, when one of them cannot be fired. */
+async function fireTogether(
+  trx: Transaction<Database>,
+  jobs: readonly DueJob[],
+  active: ReadonlySet<string>,
+  now: Date,
+  logger: Logger,
+): Promise<number | null> {
+  await sql`savepoint jobs`.execute(trx);
+  try {
+    const runs = await fireMany(
+      trx,
+      jobs.filter((job) => active.has(job.tenant_id)),
+      now,
+    );
+    for (const job of jobs) if (!active.has(job.tenant_id)) await passOver(trx, job, now);
+    await sql`release savepoint jobs`.execute(trx);
+    return runs;
+  } catch (error) {
+    await sql`rollback to savepoint jobs`.execute(trx);
+    logger.debug({ err: error, jobs: jobs.length }, 'scheduled jobs are fired one by one');
+    return null;
+  }
 }
 
 /** What one job does wrong is undone and written down, and hinders no other job. */

@@ -5,9 +5,10 @@ import { responses } from '../http/problem.ts';
 import { requireTenant } from '../http/request-context.ts';
 import { acceptRun } from '../http/run-accepted.ts';
 import { runView, toRunView } from '../runs/run-view.ts';
-import { probeSource } from './sources.service.ts';
+import { createProber } from './sources.service.ts';
 
 export const sourceRunsRoutes: FastifyPluginAsyncZod = async (app) => {
+  const probe = createProber(app.deps.open.db);
   app.post(
     '/sources/:id/probe',
     {
@@ -20,7 +21,7 @@ export const sourceRunsRoutes: FastifyPluginAsyncZod = async (app) => {
     },
     async (request, reply) => {
       const { tenantId } = requireTenant(request);
-      const run = await probeSource(app.deps.open.db, actorOf(request), tenantId, request.params.id);
+      const run = await probe(actorOf(request), tenantId, request.params.id);
       return acceptRun(reply, run).send(toRunView(run));
     },
   );

@@ -17,6 +17,19 @@ export function findSource(db: Db, tenantId: string, sourceId: string) {
   return active(db, tenantId).where('id', '=', sourceId).executeTakeFirst();
 }
 
+/** Active sources by their ids, each with what its tenant's operator allows. */
+export async function findSourcesWithTenants(db: Db, sourceIds: readonly string[]) {
+  const rows = await db
+    .selectFrom('sources')
+    .innerJoin('tenants', 'tenants.id', 'sources.tenant_id')
+    .selectAll('sources')
+    .select('tenants.local_paths as tenant_local_paths')
+    .where('sources.id', '=', sql<string>`any(${sourceIds}::text[])`)
+    .where('sources.status', '=', 'active')
+    .execute();
+  return new Map(rows.map((row) => [row.id, row]));
+}
+
 /** Keeps the source from being changed or deleted until the transaction ends. */
 export function findSourceShared(trx: Transaction<Database>, tenantId: string, sourceId: string) {
   return active(trx, tenantId).where('id', '=', sourceId).forShare().executeTakeFirst();

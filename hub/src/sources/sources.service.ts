@@ -14,13 +14,15 @@ import { type Actor, writeAudit } from '../audit/audit.ts';
 import type { Database, RunRow } from '../db/schema.ts';
 import { parseField } from '../http/parse-field.ts';
 import { invalidField } from '../http/problem.ts';
-import { createRun } from '../lifecycle/create-run.ts';
+import { createRunMaker } from '../lifecycle/create-run.ts';
+import { createReader } from '../loops/batcher.ts';
 import { getTenant } from '../tenants/tenants.service.ts';
 import { sourceHost, toConnection } from './connection.ts';
 import { requireAllowedSource } from './local-path.ts';
 import {
   findSource,
   findSourceForUpdate,
+  findSourcesWithTenants,
   insertSource,
   isSourceInUse,
   type SourceRow,
@@ -137,21 +139,31 @@ export async function acceptHostKey(db: Db, actor: Actor, tenantId: string, sour
   });
 }
 
-/** Queues a connection test. */
-export async function probeSource(db: Db, actor: Actor, tenantId: string, sourceId: string): Promise<RunRow> {
-  return db.transaction().execute(async (trx) => {
-    // Not locked: a test of a source that is just being deleted harms nobody, and tests of one source must not wait for each other.
-    const source = toConnection(await getSource(trx, tenantId, sourceId));
-    requireAllowedSource(await getTenant(trx, tenantId), source);
-    const run = await createRun(trx, {
-      tenantId,
-      kind: 'probe',
-      trigger: 'manual',
-      spec: { kind: 'probe', probe: { type: 'source', source_id: sourceId, source } },
-      sourceId,
-      sourceHost: sourceHost(source),
+/** Queues a connection test of a source. Throws NOT_FOUND. */
+export type Prober = (actor: Actor, tenantId: string, sourceId: string) => Promise<RunRow>;
+
+/**
+ * Requests of one moment are read and written together. Nothing is locked: a test of a source that is just being deleted harms
+ * nobody, and tests of one source must not wait for each other.
+ */
+export function createProber(db: Db): Prober {
+  const makeRun = createRunMaker(db);
+  const findIt = createReader((ids) => findSourcesWithTenants(db, ids));
+  return async (actor, tenantId, sourceId) => {
+    const found = await findIt(sourceId);
+    if (found?.tenant_id !== tenantId) throw new XVaultError('NOT_FOUND');
+    const source = toConnection(found);
+    requireAllowedSource({ local_paths: found.tenant_local_paths }, source);
+    return makeRun({
+      run: {
+        tenantId,
+        kind: 'probe',
+        trigger: 'manual',
+        spec: { kind: 'probe', probe: { type: 'source', source_id: sourceId, source } },
+        sourceId,
+        sourceHost: sourceHost(source),
+      },
+      audit: { actor, entry: { tenantId, action: 'source.probe', objectType: 'source', objectId: sourceId } },
     });
-    await audited(trx, actor, tenantId, 'probe', sourceId, { run_id: run.id });
-    return run;
-  });
+  };
 }

@@ -1,6 +1,6 @@
 import type { RegisterRequest } from '@xvault/shared/internal-api.ts';
 import { type Kysely, sql } from 'kysely';
-import type { Database } from '../db/schema.ts';
+import type { Database, WorkerRow } from '../db/schema.ts';
 import type { PageRequest } from '../http/pagination.ts';
 
 type Db = Kysely<Database>;
@@ -9,8 +9,24 @@ export function findWorker(db: Db, workerId: string) {
   return db.selectFrom('workers').selectAll().where('id', '=', workerId).executeTakeFirst();
 }
 
-export function findWorkerByTokenHash(db: Db, tokenHash: string) {
-  return db.selectFrom('workers').selectAll().where('token_hash', '=', tokenHash).executeTakeFirst();
+/** One that is there, restores, and can be reached by customers. */
+export function findRestoringWorker(db: Db) {
+  return db
+    .selectFrom('workers')
+    .selectAll()
+    .where('status', '=', 'active')
+    .where('kind', '=', 'fleet')
+    .where('public_url', 'is not', null)
+    .where(sql<boolean>`capabilities ? 'restore'`)
+    .orderBy('last_seen_at', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+}
+
+export async function findWorkersByTokenHash(db: Db, tokenHashes: readonly string[]): Promise<Map<string, WorkerRow>> {
+  const isOneOf = sql<string>`any(${tokenHashes}::text[])`;
+  const rows = await db.selectFrom('workers').selectAll().where('token_hash', '=', isOneOf).execute();
+  return new Map(rows.map((row) => [row.token_hash ?? '', row]));
 }
 
 export function listWorkers(db: Db, { limit, beforeId }: PageRequest) {

@@ -6,10 +6,11 @@ import { type Actor, writeAudit } from '../audit/audit.ts';
 import type { Database, WorkerRow } from '../db/schema.ts';
 import type { LifecycleSettings } from '../lifecycle/settings.ts';
 import { giveUpRunsOf, recallTicketsOf } from '../lifecycle/worker-runs.ts';
+import { createReader } from '../loops/batcher.ts';
 import { notifyQueued } from '../notify.ts';
 import {
   endDraining,
-  findWorkerByTokenHash,
+  findWorkersByTokenHash,
   setDraining,
   updateRegistered,
   upsertEnrolled,
@@ -77,7 +78,8 @@ export async function resumeWorker(db: Db, actor: Actor, workerId: string, silen
   });
 }
 
-/** The worker that a bearer token belongs to; undefined when there is none. */
-export function authenticateWorker(db: Db, token: string): Promise<WorkerRow | undefined> {
-  return findWorkerByTokenHash(db, hashToken(token));
+/** Finds the worker that a bearer token belongs to; undefined when there is none. Requests of one moment are answered by one query. */
+export function createWorkerFinder(db: Db): (token: string) => Promise<WorkerRow | undefined> {
+  const find = createReader((hashes) => findWorkersByTokenHash(db, hashes));
+  return (token) => find(hashToken(token));
 }

@@ -96,7 +96,8 @@ async function oneAtATime(work: Work): Promise<number[]> {
 }
 
 async function untilEnded({ database, signal }: Work, runId: string): Promise<number> {
-  for (;;) {
+  const limitMs = performance.now() + 60_000;
+  while (performance.now() < limitMs) {
     const { rows } = await database.query<{ status: string; wait_ms: number }>(
       'select status, extract(epoch from started_at - queued_at)::float8 * 1000 as wait_ms from runs where id = $1',
       [runId],
@@ -106,6 +107,7 @@ async function untilEnded({ database, signal }: Work, runId: string): Promise<nu
     if (row?.status === 'failed') throw new Error('a run of the bench failed');
     await sleep(5, undefined, { signal });
   }
+  throw new Error(`run ${runId} did not end within a minute`);
 }
 
 /** Clients that ask again and again while not too many wait; ended runs a second, by the database's clock. */

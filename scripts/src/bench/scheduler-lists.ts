@@ -52,6 +52,8 @@ export async function measureLists(context: ListsContext): Promise<Record<string
         'x-xvault-tenant': largestTenant,
       });
       const times: Record<string, number[]> = {};
+      // A Hub that has just started catches up first, and its code is cold.
+      for (const path of Object.values(lists)) await timeList(operator, path, signal);
       for (const [name, path] of Object.entries(lists)) times[name] = await timeList(operator, path, signal);
       return times;
     } finally {

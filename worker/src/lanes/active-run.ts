@@ -1,11 +1,13 @@
 import type { Progress, StartResponse } from '@xvault/shared/internal-api.ts';
 import { RunStopped, type StopCause } from './abort.ts';
 import { EventBuffer } from './event-buffer.ts';
+import { RunBandwidth } from './run-bandwidth.ts';
 
 /** One attempt that this worker is carrying out: its lease, its signal, and what it has to tell the Hub. */
 export class ActiveRun {
   readonly start: StartResponse;
   readonly events: EventBuffer;
+  readonly bandwidth: RunBandwidth;
   readonly #controller = new AbortController();
   /** Monotonic time (ms) after which the Hub may have given the run away. */
   #leaseEndsAtMs: number;
@@ -15,6 +17,7 @@ export class ActiveRun {
   constructor(start: StartResponse, requestedAtMs: number, eventCap: number) {
     this.start = start;
     this.events = new EventBuffer(eventCap);
+    this.bandwidth = new RunBandwidth(start.bandwidth_limit_bps);
     this.#leaseEndsAtMs = requestedAtMs + start.lease_ms;
   }
 

@@ -5,6 +5,8 @@ import {
   finishResponse,
   type HeartbeatRequest,
   heartbeatResponse,
+  type NotesRequest,
+  notesResponse,
   type RegisterRequest,
   registerResponse,
   type StartRequest,
@@ -59,23 +61,35 @@ export class HubClient {
     return this.#post(`/runs/${runId}/start`, body, startResponse);
   }
 
-  heartbeat(body: HeartbeatRequest): Promise<z.infer<typeof heartbeatResponse>> {
-    return this.#post('/heartbeat', body, heartbeatResponse, { timeoutMs: 10_000 });
+  heartbeat(body: HeartbeatRequest, timeoutMs: number): Promise<z.infer<typeof heartbeatResponse>> {
+    return this.#post('/heartbeat', body, heartbeatResponse, { timeoutMs });
   }
 
   finish(runId: string, body: FinishRequestInput): Promise<z.infer<typeof finishResponse>> {
     return this.#post(`/runs/${runId}/finish`, body, finishResponse);
   }
 
+  notes(runId: string, body: NotesRequest): Promise<z.infer<typeof notesResponse>> {
+    return this.#post(`/runs/${runId}/notes`, body, notesResponse);
+  }
+
   storageLive(
     workerId: string,
     items: { snapshot_id: string; epoch: number | null }[],
+    shared = false,
   ): Promise<z.infer<typeof storageLiveResponse>> {
-    return this.#post('/storage/live', { worker_id: workerId, items }, storageLiveResponse);
+    return this.#post('/storage/live', { worker_id: workerId, items, shared }, storageLiveResponse);
   }
 
-  claimExport(exportId: string, workerId: string, linkToken: string): Promise<z.infer<typeof claimResponse>> {
-    return this.#post(`/exports/${exportId}/claim`, { worker_id: workerId, link_token: linkToken }, claimResponse);
+  /** `consume: false` only asks what the link would give. */
+  claimExport(
+    exportId: string,
+    workerId: string,
+    linkToken: string,
+    { consume = true } = {},
+  ): Promise<z.infer<typeof claimResponse>> {
+    const body = { worker_id: workerId, link_token: linkToken, consume };
+    return this.#post(`/exports/${exportId}/claim`, body, claimResponse);
   }
 
   async #post<T>(

@@ -18,7 +18,13 @@ export interface LeaseKeeperDeps {
 
 /** A run is stopped this long before its lease could end, so that its children are gone by then. */
 const leaseMarginMs = 10_000;
+const longestBeatMs = 10_000;
 const eventsPerHeartbeat = 500;
+
+/** An answer that comes later than this is given up, so that there is time to ask again within the shortest lease. */
+export function beatTimeoutMs(runs: readonly { readonly start: { readonly lease_ms: number } }[]): number {
+  return Math.min(longestBeatMs, ...runs.map(({ start }) => start.lease_ms / 3));
+}
 
 /** One heartbeat for all the runs of this worker; stops those that are cancelled, given away, or whose lease is running out. */
 export class LeaseKeeper {
@@ -84,7 +90,7 @@ export class LeaseKeeper {
     const sentAtMs = performance.now();
     const runs = this.runs;
     try {
-      const answer = await this.#deps.hub.heartbeat(await this.#request(runs));
+      const answer = await this.#deps.hub.heartbeat(await this.#request(runs), beatTimeoutMs(runs));
       this.#apply(runs, answer, sentAtMs);
     } catch (error) {
       this.#deps.logger.warn({ err: error, runs: runs.length }, 'heartbeat failed; trying again');
@@ -113,6 +119,7 @@ export class LeaseKeeper {
       const item = answers.get(run.runId);
       if (!item) continue;
       run.events.storedTo(item.events_stored_to);
+      if (item.bandwidth_limit_bps !== undefined) run.bandwidth.set(item.bandwidth_limit_bps);
       switch (item.action) {
         case 'continue':
           run.extendLease(sentAtMs);

@@ -66,7 +66,9 @@ async function registerRequest(deps: RegistrationDeps): Promise<RegisterRequest>
 
 function capabilities(config: WorkerConfig): Capability[] {
   const writes: Capability[] = ['backup', 'probe', 'retention'];
-  return config.XVAULT_VAULT_IDENTITY === undefined ? writes : [...writes, 'restore', 'validation', 'vault'];
+  return config.XVAULT_VAULT_IDENTITY === undefined
+    ? writes
+    : [...writes, 'restore', 'validation', 'maintenance', 'vault'];
 }
 
 function patiently<T>(deps: RegistrationDeps, action: () => Promise<T>): Promise<T> {

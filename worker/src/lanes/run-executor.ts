@@ -41,7 +41,7 @@ export async function executeTicket(ticket: Ticket, stopClaiming: AbortSignal, d
   deps.keeper.add(run);
   try {
     logger.info('run started');
-    const outcome = await carryOut(run, deps.handlers, logger);
+    const outcome = await carryOut(run, deps, logger);
     if (outcome === null) {
       deps.onLitter();
       return { runId: run.runId, status: null };
@@ -82,7 +82,11 @@ async function startRun(
 }
 
 /** Runs the handler; the one place where what it throws becomes an outcome. Null: the run is no longer ours, say nothing. */
-async function carryOut(run: ActiveRun, handlers: Handlers, logger: Logger): Promise<OutcomeInput | null> {
+async function carryOut(
+  run: ActiveRun,
+  { handlers, hub }: Pick<ExecutorDeps, 'handlers' | 'hub'>,
+  logger: Logger,
+): Promise<OutcomeInput | null> {
   const tail = new LogTail();
   let warnings = 0;
   const say = (event: EventDraft): void => {
@@ -93,7 +97,10 @@ async function carryOut(run: ActiveRun, handlers: Handlers, logger: Logger): Pro
     start: run.start,
     spec: run.start.spec as never,
     signal: run.signal,
+    bandwidth: run.bandwidth,
     logger,
+    note: (line) => tail.add(`${nowMicros()} ${line}`),
+    keep: (notes) => hub.notes(run.runId, { epoch: run.start.epoch, lease_token: run.start.lease_token, ...notes }),
     emit: say,
     progress: (progress) => run.report(progress),
     countWarning: () => {

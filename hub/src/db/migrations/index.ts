@@ -1,6 +1,7 @@
 import type { Migration } from 'kysely/migration';
 import * as first from './0001-first.ts';
 import * as scheduling from './0002-scheduling.ts';
+import * as listsAndDeletions from './0003-lists-and-deletions.ts';
 import * as archiveEngine from './0004-archive-engine.ts';
 import * as sync from './0005-sync.ts';
 
@@ -8,6 +9,7 @@ import * as sync from './0005-sync.ts';
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-first': first,
   '0002-scheduling': scheduling,
+  '0003-lists-and-deletions': listsAndDeletions,
   '0004-archive-engine': archiveEngine,
   '0005-sync': sync,
 };
