@@ -6,6 +6,14 @@
  */
 
 const platform = ['redis', 'tar'];
+/** An S3 server for tests. */
+const s3 = ['cephMonitor', 'cephStore', 'radosgw', 'ceph'];
+
+/** FTP servers for tests: one without MLSD, one with it. */
+const ftp = ['vsftpd', 'pyftpdlib'];
+
+/** Database servers for tests, and what makes certificates for them and finds their tools. */
+const databases = ['mariadb', 'openssl', 'pgrep'];
 
 /** @type {Record<string, Command>} */
 export const commands = {
@@ -13,13 +21,27 @@ export const commands = {
   start: { script: 'scripts/src/start.ts', programs: platform, wanted: [] },
   test: {
     script: 'scripts/src/test/main.ts',
-    programs: [...platform, 'age', 'zstd', 'unzip', 'python', 'sshd', 'postgres', 'rclone'],
+    programs: [
+      ...platform,
+      'age',
+      'zstd',
+      'unzip',
+      'python',
+      'sshd',
+      'busybox',
+      'bsdtar',
+      'postgres',
+      'rclone',
+      ...s3,
+      ...ftp,
+      ...databases,
+    ],
     wanted: [],
   },
   bench: {
     script: 'scripts/src/bench/main.ts',
-    programs: [...platform, 'age', 'zstd', 'postgres'],
-    wanted: ['restic'],
+    programs: [...platform, 'age', 'zstd', 'sshd', 'postgres', 'mariadb'],
+    wanted: ['restic', ...s3],
   },
   chaos: { script: 'scripts/src/chaos/main.ts', programs: [...platform, 'sshd', 'postgres'], wanted: [] },
 };

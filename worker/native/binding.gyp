@@ -43,6 +43,8 @@
         'src/compress.cc',
         'src/directory-chain.cc',
         'src/index-line.cc',
+        'src/jobs.cc',
+        'src/large-file.cc',
         'src/open-file.cc',
         'src/pack.cc',
         'src/records.cc',

@@ -4,9 +4,12 @@ import { localPathIn } from '@xvault/shared/snapshots.ts';
 import { ApiClient } from '../api/client.ts';
 import { backUp, makeJob, makeTenant, type SnapshotView } from '../demo/api-steps.ts';
 import { type Platform, startPlatform } from '../platform/start-platform.ts';
+import { type CpuSplit, cpuBetween, cpuSplitOf } from './process-cpu.ts';
 
 export interface TimedBackup {
   readonly seconds: number;
+  /** Of the worker's process. */
+  readonly cpu: CpuSplit;
   readonly snapshot: SnapshotView;
 }
 
@@ -29,12 +32,16 @@ export async function startBackupRunner(dataDir: string, tree: string, signal: A
     return {
       platform,
       async run() {
+        const pid = platform.worker?.pid;
+        if (pid === undefined) throw new Error('there is no worker');
+        const before = cpuSplitOf(pid);
         const startMs = performance.now();
         const { run, snapshot } = await Promise.race([platform.failed, backUp(api, jobId, follow)]);
         const seconds = (performance.now() - startMs) / 1000;
+        const cpu = cpuBetween(before, cpuSplitOf(pid));
         if (run.status !== 'success') throw new Error(`the backup ended with ${run.status}`);
         await rm(join(dataDir, 'backups', localPathIn(snapshot.locator)), { recursive: true });
-        return { seconds, snapshot };
+        return { seconds, cpu, snapshot };
       },
       stop: () => platform.stop(),
     };

@@ -10,6 +10,8 @@ export interface BenchContext {
   readonly workDir: string;
   readonly say: (line: string) => void;
   readonly signal: AbortSignal;
+  /** How much data, where the caller says so; for benches whose size can be chosen. */
+  readonly gib?: number;
 }
 
 export type Bench = (context: BenchContext) => Promise<BenchResult>;

@@ -1,12 +1,13 @@
-import { rm } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { generateKeyPair } from '@xvault/shared/sealing.ts';
 import { findProgram } from '@xvault/shared/testing/find-program.ts';
-import { startBackupRunner } from './backup-runner.ts';
+import { startBackupRunner, type TimedBackup } from './backup-runner.ts';
 import type { BenchContext, BenchResult } from './bench.ts';
-import { timeShell } from './commands.ts';
+import { type Timed, timeShell } from './commands.ts';
+import type { CpuSplit } from './process-cpu.ts';
 import { median, round } from './statistics.ts';
-import { growTree } from './trees.ts';
+import { growTree, type TreeSize } from './trees.ts';
 
 const rounds = 5;
 const goal = { files: 15_000, bytes: 2 ** 30 };
@@ -22,55 +23,80 @@ export async function pipeline({ workDir, say, signal }: BenchContext): Promise<
   say(`${size.files} files, ${round(size.bytes / 2 ** 20, 0)} MiB`);
   const { recipient } = await generateKeyPair();
   const restic = findProgram(['restic']);
-  const times = { xvault: [] as number[], pipe: [] as number[], restic: [] as number[] };
-  let storedBytes = 0;
+  const ours: TimedBackup[] = [];
+  const pipes: Piped[] = [];
+  const restics: Timed[] = [];
   const runner = await startBackupRunner(join(workDir, 'data'), tree, signal);
   try {
     for (let round_ = 0; round_ <= rounds && !signal.aborted; round_ += 1) {
-      const ours = await runner.run();
-      storedBytes = ours.snapshot.stored_bytes;
+      const backup = await runner.run();
       const pipe = await timePipe(tree, recipient, workDir);
       // The first round fills the caches and is not counted.
       if (round_ === 0) continue;
-      times.xvault.push(ours.seconds);
-      times.pipe.push(pipe);
-      if (restic !== undefined) times.restic.push(await timeRestic(restic, tree, workDir));
+      ours.push(backup);
+      pipes.push(pipe);
+      if (restic !== undefined) restics.push(await timeRestic(restic, tree, workDir));
       say(
-        `round ${round_}: xvault ${ours.seconds.toFixed(2)} s, pipe ${pipe.toFixed(2)} s, restic ${times.restic.at(-1)?.toFixed(2) ?? '-'} s`,
+        `round ${round_}: xvault ${backup.seconds.toFixed(2)} s, pipe ${pipe.seconds.toFixed(2)} s, restic ${restics.at(-1)?.seconds.toFixed(2) ?? '-'} s`,
       );
     }
   } finally {
     await runner.stop();
   }
-  const ours = median(times.xvault);
-  const speed = (seconds: number) => round(size.bytes / 1e6 / seconds, 1);
-  const theirs = restic === undefined ? {} : { restic: median(times.restic) };
+  return resultOf(size, ours, pipes, restics);
+}
+
+function resultOf(
+  size: TreeSize,
+  ours: readonly TimedBackup[],
+  pipes: readonly Piped[],
+  restics: readonly Timed[],
+): BenchResult {
+  const seconds = (timed: readonly { readonly seconds: number }[]) => median(timed.map((each) => each.seconds));
+  const cpu = (timed: readonly Timed[]) => round(median(timed.map((each) => each.cpuSeconds)), 2);
+  const part = (name: keyof CpuSplit) => round(median(ours.map((backup) => backup.cpu[name])), 2);
+  const speed = (timed: readonly { readonly seconds: number }[]) => round(size.bytes / 1e6 / seconds(timed), 1);
+  const storedBytes = ours.at(-1)?.snapshot.stored_bytes ?? 0;
+  const pipeBytes = pipes.at(-1)?.storedBytes ?? 0;
+  const hasRestic = restics.length > 0;
   return {
     bench: 'pipeline',
     ratios: {
-      pipe: round(median(times.pipe) / ours),
-      ...(theirs.restic === undefined ? {} : { restic: round(theirs.restic / ours) }),
+      pipe: round(seconds(pipes) / seconds(ours)),
+      ...(hasRestic ? { restic: round(seconds(restics) / seconds(ours)) } : {}),
     },
     figures: {
       xvaultMBps: speed(ours),
-      pipeMBps: speed(median(times.pipe)),
-      ...(theirs.restic === undefined ? {} : { resticMBps: speed(theirs.restic) }),
+      pipeMBps: speed(pipes),
+      ...(hasRestic ? { resticMBps: speed(restics) } : {}),
       files: size.files,
       bytes: size.bytes,
       storedRatio: round(storedBytes / size.bytes),
+      storedToPipe: round(storedBytes / pipeBytes),
+      'cpuSeconds.xvault': round(part('main') + part('native') + part('other'), 2),
+      'cpuSeconds.xvaultMain': part('main'),
+      'cpuSeconds.xvaultNative': part('native'),
+      'cpuSeconds.xvaultOther': part('other'),
+      'cpuSeconds.pipe': cpu(pipes),
+      ...(hasRestic ? { 'cpuSeconds.restic': cpu(restics) } : {}),
     },
   };
 }
 
-async function timePipe(tree: string, recipient: string, workDir: string): Promise<number> {
-  const file = join(workDir, 'pipe.tar.zst.age');
-  const script = 'tar -cf - -C "$1" . | zstd -3 -T0 -q | age -r "$2" > "$3"';
-  const seconds = await timeShell(script, [tree, recipient, file]);
-  await rm(file);
-  return seconds;
+interface Piped extends Timed {
+  readonly storedBytes: number;
 }
 
-async function timeRestic(restic: string, tree: string, workDir: string): Promise<number> {
+async function timePipe(tree: string, recipient: string, workDir: string): Promise<Piped> {
+  const file = join(workDir, 'pipe.tar.zst.age');
+  const script = 'tar -cf - -C "$1" . | zstd -3 -T0 -q | age -r "$2" > "$3"';
+  const timed = await timeShell(script, [tree, recipient, file]);
+  const { size: storedBytes } = await stat(file);
+  await rm(file);
+  return { ...timed, storedBytes };
+}
+
+async function timeRestic(restic: string, tree: string, workDir: string): Promise<Timed> {
   const folder = join(workDir, 'restic');
   const env = {
     RESTIC_REPOSITORY: join(folder, 'repo'),
@@ -78,7 +104,7 @@ async function timeRestic(restic: string, tree: string, workDir: string): Promis
     RESTIC_CACHE_DIR: join(folder, 'cache'),
   };
   await timeShell('"$1" init -q', [restic], env);
-  const seconds = await timeShell('"$1" backup -q "$2"', [restic, tree], env);
+  const timed = await timeShell('"$1" backup -q "$2"', [restic, tree], env);
   await rm(folder, { recursive: true });
-  return seconds;
+  return timed;
 }

@@ -1,6 +1,7 @@
 #pragma once
 #include <zstd.h>
 
+#include <climits>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -16,7 +17,7 @@ class Compressor {
 
  private:
   std::unique_ptr<ZSTD_CCtx, size_t (*)(ZSTD_CCtx*)> context_;
-  int level_ = 0;
+  int level_ = INT_MIN;
 };
 
 }  // namespace xvault

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "decimal-time.h"
 #include "text.h"
 
 namespace xvault {
@@ -10,7 +11,6 @@ namespace xvault {
 namespace {
 
 constexpr std::string_view kTypes[] = {"file", "directory", "symlink", "hardlink"};
-constexpr int64_t kNsPerSecond = 1'000'000'000;
 
 void addJsonString(std::string& out, std::string_view text) {
   out += '"';
@@ -64,15 +64,6 @@ void addNumber(std::string& out, std::string_view key, uint64_t value) {
   out.append(",\"").append(key).append("\":").append(std::to_string(value));
 }
 
-/** Exact seconds with nine digits of fraction. */
-void addSeconds(std::string& out, int64_t ns) {
-  const uint64_t positive = ns < 0 ? 0 - static_cast<uint64_t>(ns) : static_cast<uint64_t>(ns);
-  char text[40];
-  std::snprintf(text, sizeof text, ",\"mtime\":\"%s%llu.%09u\"", ns < 0 ? "-" : "",
-                static_cast<unsigned long long>(positive / kNsPerSecond), static_cast<unsigned>(positive % kNsPerSecond));
-  out += text;
-}
-
 }  // namespace
 
 void addIndexLine(std::string& out, const Entry& entry, const Place& place, uint64_t base) {
@@ -86,7 +77,7 @@ void addIndexLine(std::string& out, const Entry& entry, const Place& place, uint
   addNumber(out, "mode", entry.mode);
   addNumber(out, "uid", entry.uid);
   addNumber(out, "gid", entry.gid);
-  addSeconds(out, entry.mtimeNs);
+  out.append(",\"mtime\":\"").append(fixedSeconds(entry)).append("\"");
   if (entry.hasLink) {
     out += ',';
     addName(out, "link", entry.link);

@@ -37,7 +37,8 @@ Entry entryOf(Entry::Type type, const struct stat& stats, std::string_view path)
   entry.mode = stats.st_mode & 07777;
   entry.uid = stats.st_uid;
   entry.gid = stats.st_gid;
-  entry.mtimeNs = mtimeNs(stats);
+  entry.mtimeSeconds = stats.st_mtim.tv_sec;
+  entry.mtimeNanos = static_cast<uint32_t>(stats.st_mtim.tv_nsec);
   entry.path = path;
   return entry;
 }

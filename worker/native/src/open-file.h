@@ -30,13 +30,10 @@ class FileOpener {
   bool keepsAccessTime_ = true;
 };
 
-inline int64_t mtimeNs(const struct stat& stats) {
-  return static_cast<int64_t>(stats.st_mtim.tv_sec) * 1'000'000'000 + stats.st_mtim.tv_nsec;
-}
-
 /** Whether a file is no longer what it was. */
 inline bool differs(const struct stat& before, const struct stat& after) {
-  return before.st_size != after.st_size || mtimeNs(before) != mtimeNs(after);
+  return before.st_size != after.st_size || before.st_mtim.tv_sec != after.st_mtim.tv_sec ||
+         before.st_mtim.tv_nsec != after.st_mtim.tv_nsec;
 }
 
 Entry entryOf(Entry::Type type, const struct stat& stats, std::string_view path);

@@ -12,7 +12,8 @@ void RecordWriter::item(const Entry& entry, std::string_view hardLinkKey) {
   u16(entry.mode);
   u32(entry.uid);
   u32(entry.gid);
-  i64(entry.mtimeNs);
+  i64(entry.mtimeSeconds);
+  u32(entry.mtimeNanos);
   bytes(entry.path);
   optional(entry.hasLink, entry.link);
   optional(!hardLinkKey.empty(), hardLinkKey);
@@ -43,7 +44,8 @@ Entry RecordReader::item() {
   entry.mode = u16();
   entry.uid = u32();
   entry.gid = u32();
-  entry.mtimeNs = i64();
+  entry.mtimeSeconds = i64();
+  entry.mtimeNanos = u32();
   entry.path = bytes();
   entry.hasLink = u8() != 0;
   if (entry.hasLink) entry.link = bytes();

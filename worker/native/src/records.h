@@ -17,7 +17,9 @@ struct Entry {
   uint16_t mode = 0;
   uint32_t uid = 0;
   uint32_t gid = 0;
-  int64_t mtimeNs = 0;
+  /** Nanoseconds count forward from the second, before 1970 too. */
+  int64_t mtimeSeconds = 0;
+  uint32_t mtimeNanos = 0;
   std::string_view path;
   bool hasLink = false;
   std::string_view link;

@@ -1,8 +1,8 @@
 #include "tar-header.h"
 
 #include <algorithm>
-#include <cstdio>
 
+#include "decimal-time.h"
 #include "text.h"
 
 namespace xvault {
@@ -12,7 +12,6 @@ namespace {
 constexpr size_t kNameBytes = 100;
 constexpr uint64_t kMaxOctal7 = 07777777;
 constexpr uint64_t kMaxOctal11 = 077777777777;
-constexpr int64_t kNsPerSecond = 1'000'000'000;
 /** Only seen by readers that do not know pax. */
 constexpr std::string_view kPaxName = "PaxHeaders/entry";
 constexpr char kTypeFlags[] = {'0', '5', '2', '1'};
@@ -25,21 +24,15 @@ void addRecord(std::string& records, std::string_view key, std::string_view valu
   records.append(std::to_string(length)).append(" ").append(key).append("=").append(value).append("\n");
 }
 
-bool fitsOctalSeconds(int64_t ns) {
-  return ns >= 0 && ns % kNsPerSecond == 0 && static_cast<uint64_t>(ns / kNsPerSecond) <= kMaxOctal11;
+bool fitsOctalSeconds(const Entry& entry) {
+  return entry.mtimeSeconds >= 0 && entry.mtimeNanos == 0 && static_cast<uint64_t>(entry.mtimeSeconds) <= kMaxOctal11;
 }
 
 /** Exact seconds, as short as can be. */
-std::string decimalSeconds(int64_t ns) {
-  const uint64_t positive = ns < 0 ? 0 - static_cast<uint64_t>(ns) : static_cast<uint64_t>(ns);
-  std::string text = ns < 0 ? "-" : "";
-  text += std::to_string(positive / kNsPerSecond);
-  const uint64_t fraction = positive % kNsPerSecond;
-  if (fraction == 0) return text;
-  char digits[16];
-  std::snprintf(digits, sizeof digits, ".%09u", static_cast<unsigned>(fraction));
-  text += digits;
+std::string decimalSeconds(const Entry& entry) {
+  std::string text = fixedSeconds(entry);
   text.erase(text.find_last_not_of('0') + 1);
+  if (text.back() == '.') text.pop_back();
   return text;
 }
 
@@ -111,16 +104,15 @@ std::string tarHeader(const Entry& entry, const uint64_t* storedBytes) {
   if (size > kMaxOctal11) addRecord(records, "size", std::to_string(size));
   if (entry.uid > kMaxOctal7) addRecord(records, "uid", std::to_string(entry.uid));
   if (entry.gid > kMaxOctal7) addRecord(records, "gid", std::to_string(entry.gid));
-  if (!fitsOctalSeconds(entry.mtimeNs)) addRecord(records, "mtime", decimalSeconds(entry.mtimeNs));
+  if (!fitsOctalSeconds(entry)) addRecord(records, "mtime", decimalSeconds(entry));
 
   std::string out;
   if (!records.empty()) {
     addUstar(out, {kPaxName, 'x', 0644, 0, 0, records.size(), 0, {}});
     out.append(records).append(tarPadding(records.size()), '\0');
   }
-  const int64_t seconds = entry.mtimeNs / kNsPerSecond;
   const std::string_view link = entry.hasLink ? entry.link : std::string_view();
-  addUstar(out, {path, kTypeFlags[entry.type], entry.mode, entry.uid, entry.gid, size, seconds, link});
+  addUstar(out, {path, kTypeFlags[entry.type], entry.mode, entry.uid, entry.gid, size, entry.mtimeSeconds, link});
   return out;
 }
 

@@ -59,7 +59,7 @@ bool Walk::step(Item& item) {
     struct stat stats;
     if (::fstat(chain_.current(), &stats) != 0) throw SystemError("fstat", errno);
     rootDevice_ = stats.st_dev;
-    item.path = ".";
+    item.path.assign(1, '.');
     item.entry = entryOf(Entry::kDirectory, stats, item.path);
     stack_.push_back({"", sortedNames(chain_.current()), 0});
     return true;

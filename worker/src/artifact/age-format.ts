@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
+import { createDecipheriv, hkdfSync } from 'node:crypto';
 
 /** The payload of an age file: age-encryption.org/v1, "STREAM" chunks of ChaCha20-Poly1305. */
 export const ageChunkBytes = 64 * 1024;
@@ -22,14 +22,6 @@ export function chunkNonce(index: number, last: boolean): Buffer {
   nonce.writeUInt32BE(index % 2 ** 32, 7);
   nonce[11] = last ? 1 : 0;
   return nonce;
-}
-
-/** Ciphertext and tag of one chunk. */
-export function sealChunk(key: Buffer, index: number, last: boolean, plaintext: Buffer): [Buffer, Buffer] {
-  const cipher = createCipheriv(algorithm, key, chunkNonce(index, last), options);
-  const ciphertext = cipher.update(plaintext);
-  cipher.final();
-  return [ciphertext, cipher.getAuthTag()];
 }
 
 /** The plaintext of one stored chunk (ciphertext and tag); undefined when its tag does not fit. */

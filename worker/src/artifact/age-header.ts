@@ -1,5 +1,6 @@
+import { createHmac, hkdfSync } from 'node:crypto';
 import { XVaultError } from '@xvault/shared/errors.ts';
-import { Decrypter } from 'age-encryption';
+import { Decrypter, Encrypter, type Recipient, type Stanza } from 'age-encryption';
 import type { FileReader } from '../storage/storage.ts';
 import { maxAgeHeaderBytes } from './age-format.ts';
 
@@ -47,6 +48,48 @@ export async function openAgeHeader(header: Buffer, identities: readonly string[
     if (!matched) throw new XVaultError('IDENTITY_MISMATCH', { detail: 'no identity fits the age header', cause });
     throw corrupt('the age header is damaged', cause);
   }
+}
+
+/** A header that gives a file key to these recipients. Throws when one is not a valid age recipient. */
+export async function encodeAgeHeader(fileKey: Uint8Array, recipients: readonly string[]): Promise<Buffer> {
+  if (recipients.length === 0) throw new Error('an age file needs a recipient');
+  const stanzas: Stanza[] = [];
+  for (const recipient of recipients) stanzas.push(...(await recipientOf(recipient).wrapFileKey(fileKey)));
+  const lines = stanzas.map(({ args, body }) => `-> ${args.join(' ')}\n${bodyLines(body)}`);
+  const signed = `${intro.toString()}${lines.join('')}---`;
+  const macKey = Buffer.from(hkdfSync('sha256', fileKey, Buffer.alloc(0), 'header', 32));
+  const mac = createHmac('sha256', macKey).update(signed).digest();
+  const header = Buffer.from(`${signed} ${unpadded(mac)}\n`);
+  if (header.length > maxAgeHeaderBytes) throw new Error('too many recipients for an age header');
+  return header;
+}
+
+/** 64 columns of base64; a last line that is full is followed by an empty one. */
+function bodyLines(body: Uint8Array): string {
+  const text = unpadded(body);
+  let lines = '';
+  for (let at = 0; at <= text.length; at += 64) lines += `${text.slice(at, at + 64)}\n`;
+  return lines;
+}
+
+function unpadded(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('base64').replaceAll('=', '');
+}
+
+/** What the library makes of a recipient's text: it offers no other way to wrap a file key that is there already. */
+function recipientOf(text: string): Recipient {
+  const encrypter = new Encrypter();
+  encrypter.addRecipient(text);
+  const made: unknown = Reflect.get(encrypter, 'recipients');
+  const recipient: unknown = Array.isArray(made) ? made[0] : undefined;
+  if (!isRecipient(recipient)) throw new Error('age-encryption keeps its recipients in another way than known');
+  return recipient;
+}
+
+function isRecipient(value: unknown): value is Recipient {
+  return (
+    typeof value === 'object' && value !== null && 'wrapFileKey' in value && typeof value.wrapFileKey === 'function'
+  );
 }
 
 function corrupt(detail: string, cause?: unknown): XVaultError {

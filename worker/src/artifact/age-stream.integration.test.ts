@@ -27,10 +27,10 @@ async function encrypted(plaintext: Buffer, pieceBytes: number, recipients = [re
   for (let at = 0; at < plaintext.length; at += pieceBytes) {
     // A copy that is wiped afterwards: nothing may be kept of it.
     const piece = Buffer.from(plaintext.subarray(at, at + pieceBytes));
-    out.push(...encrypter.update(piece));
+    for (const part of encrypter.update(piece)) out.push(Buffer.from(part));
     piece.fill(0);
   }
-  out.push(...encrypter.final());
+  for (const part of encrypter.final()) out.push(Buffer.from(part));
   return Buffer.concat(out);
 }
 

@@ -24,6 +24,30 @@ export interface OpenArtifactOptions {
 
 const hashReadBytes = 1024 * 1024;
 
+/** The index alone, for those who only want to know what there is. */
+export interface OpenIndex {
+  readonly frames: FrameReader;
+  close(): Promise<void>;
+}
+
+/** Opens a snapshot's index. Throws as {@link openArtifact}. */
+export async function openIndex({ storage, place, identities, expected }: OpenArtifactOptions): Promise<OpenIndex> {
+  const file = await storage.open(place, snapshotFiles.index);
+  try {
+    checkSize(file.sizeBytes, expected?.indexBytes, snapshotFiles.index);
+    return { frames: await openFrames(file, identities), close: () => file.close() };
+  } catch (error) {
+    await Promise.allSettled([file.close()]);
+    throw error;
+  }
+}
+
+/** The seekable zstd stream in an encrypted file. */
+async function openFrames(file: FileReader, identities: readonly string[]): Promise<FrameReader> {
+  const age = await AgeReader.open(file, identities);
+  return FrameReader.open(age.sizeBytes, (offset, length) => age.read(offset, length));
+}
+
 /**
  * Opens a snapshot for reading. Throws ARTIFACT_MISSING, ARTIFACT_TRUNCATED, ARTIFACT_CORRUPT, IDENTITY_MISMATCH.
  */
@@ -34,8 +58,7 @@ export async function openArtifact(options: OpenArtifactOptions): Promise<Artifa
     const file = new CountedFile(await storage.open(place, name));
     files.push(file);
     checkSize(file.sizeBytes, expectedBytes, name);
-    const age = await AgeReader.open(file, identities);
-    return FrameReader.open(age.sizeBytes, (offset, length) => age.read(offset, length));
+    return openFrames(file, identities);
   };
   try {
     const tar = await open(snapshotFiles.artifact, expected?.artifactBytes);

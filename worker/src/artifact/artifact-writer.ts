@@ -1,7 +1,8 @@
 import { createHash, type Hash, hash } from 'node:crypto';
+import { native, type PackedFrame, type PackedPiece } from '../native/binding.ts';
 import { type PendingSnapshot, snapshotFiles } from '../storage/storage.ts';
 import type { CompressPool } from './compress-pool.ts';
-import type { EntryType } from './entry.ts';
+import type { EntryType, IndexEntry } from './entry.ts';
 import { defaultFrameBytes, FrameWriter } from './frames.ts';
 import { IndexWriter } from './index-file.ts';
 import { SealedFileWriter, type StoredFile } from './sealed-file.ts';
@@ -39,8 +40,18 @@ export interface WrittenArtifact {
   readonly sourceBytes: number;
 }
 
+/** A file whose frames come ready made. */
+export interface PackedFile {
+  readonly meta: EntryMeta;
+  readonly sparseBytes: number | null;
+  /** Comes before its content, in the first frame. */
+  readonly header: Buffer;
+  readonly tarOffset: number;
+}
+
 interface OpenFile {
   readonly meta: EntryMeta;
+  readonly sparseBytes: number | null;
   readonly tarOffset: number;
   readonly dataOffset: number;
   readonly hash: Hash;
@@ -95,21 +106,56 @@ export class ArtifactWriter {
     const wait = this.#frames.append(data);
     if (wait !== undefined) await wait;
     await this.#padBlock(data.length);
-    await this.#record(sized, tarOffset, dataOffset, 'file', 0, null, sha256?.toString('hex') ?? hash('sha256', data));
+    const digest = sha256?.toString('hex') ?? hash('sha256', data);
+    await this.#record({ ...fieldsOf(sized, 'file', null), ...whole, sha256: digest, tarOffset, dataOffset });
   }
 
-  /** Begins a file of exactly `meta.sizeBytes`; `write` and then `endFile` must follow. */
-  async beginFile(meta: EntryMeta): Promise<void> {
+  /** A frame that the source made itself, in `target`; `release` is called when that may be used again. */
+  async addPacked(packed: PackedFrame, target: Buffer, release: () => void): Promise<void> {
     if (this.#open !== undefined) throw new Error('a file is open already');
-    const place = await this.#header(meta, 'file', null);
-    this.#open = { meta, ...place, hash: createHash('sha256'), writtenBytes: 0 };
+    if (packed.contentBytes === 0) return release();
+    const base = this.#frames.contentBytes;
+    await this.#frames.insert(target.subarray(0, packed.storedBytes), packed.contentBytes, release);
+    const wait = this.#index.addLines(native.encodeIndexLines(packed.records, packed.recordCount, base));
+    if (wait !== undefined) await wait;
+    this.#entryCount += packed.recordCount;
+    this.#fileCount += packed.fileCount;
+    this.#sourceBytes += packed.sourceBytes;
+  }
+
+  /** A file whose frames the source makes: `header` belongs to the first one; pieces follow, then `endPacked`. */
+  beginPacked(meta: EntryMeta, sparseBytes?: number): PackedFile {
+    if (this.#open !== undefined) throw new Error('a file is open already');
+    const header = tarHeaderOf(meta, 'file', null, sparseBytes);
+    return { meta, sparseBytes: sparseBytes ?? null, header, tarOffset: this.#frames.contentBytes };
+  }
+
+  /** The next frame, in `target`; `release` is called when that may be used again. */
+  addPiece({ storedBytes, contentBytes }: PackedPiece, target: Buffer, release: () => void): Promise<void> {
+    return this.#frames.insert(target.subarray(0, storedBytes), contentBytes, release);
+  }
+
+  endPacked(file: PackedFile, paddingBytes: number, sha256: Buffer): Promise<void> {
+    const { meta, sparseBytes, tarOffset, header } = file;
+    const place = { tarOffset, dataOffset: tarOffset + header.length, sha256: sha256.toString('hex') };
+    return this.#record({ ...fieldsOf(meta, 'file', null), sparseBytes, paddingBytes, ...place });
+  }
+
+  /**
+   * Begins a file of exactly `meta.sizeBytes`, or of `sparseBytes` of map and data of one with holes; `write` and then
+   * `endFile` must follow.
+   */
+  async beginFile(meta: EntryMeta, sparseBytes?: number): Promise<void> {
+    if (this.#open !== undefined) throw new Error('a file is open already');
+    const place = await this.#header(meta, 'file', null, sparseBytes);
+    this.#open = { meta, sparseBytes: sparseBytes ?? null, ...place, hash: createHash('sha256'), writtenBytes: 0 };
   }
 
   /** Throws when more comes than `beginFile` announced. */
   async write(chunk: Buffer): Promise<void> {
     const file = this.#openFile();
     file.writtenBytes += chunk.length;
-    if (file.writtenBytes > file.meta.sizeBytes) throw new Error('more bytes than the header announced');
+    if (file.writtenBytes > announcedBytes(file)) throw new Error('more bytes than the header announced');
     file.hash.update(chunk);
     const wait = this.#frames.append(chunk);
     if (wait !== undefined) await wait;
@@ -118,11 +164,12 @@ export class ArtifactWriter {
   /** Fills what is missing with zeros; resolves to how many. */
   async endFile(): Promise<number> {
     const file = this.#openFile();
-    const { meta, tarOffset, dataOffset } = file;
-    const paddingBytes = meta.sizeBytes - file.writtenBytes;
+    const { meta, sparseBytes, tarOffset, dataOffset } = file;
+    const paddingBytes = announcedBytes(file) - file.writtenBytes;
     if (paddingBytes > 0) await this.#padFile(paddingBytes, file.hash);
-    await this.#padBlock(meta.sizeBytes);
-    await this.#record(meta, tarOffset, dataOffset, 'file', paddingBytes, null, file.hash.digest('hex'));
+    await this.#padBlock(announcedBytes(file));
+    const sha256 = file.hash.digest('hex');
+    await this.#record({ ...fieldsOf(meta, 'file', null), sparseBytes, paddingBytes, sha256, tarOffset, dataOffset });
     this.#open = undefined;
     return paddingBytes;
   }
@@ -153,12 +200,11 @@ export class ArtifactWriter {
   async #addEmpty(meta: EntryMeta, type: Exclude<EntryType, 'file'>, linkTarget: Buffer | null): Promise<void> {
     const empty = { ...meta, sizeBytes: 0 };
     const { tarOffset, dataOffset } = await this.#header(empty, type, linkTarget);
-    await this.#record(empty, tarOffset, dataOffset, type, 0, linkTarget, null);
+    await this.#record({ ...fieldsOf(empty, type, linkTarget), ...whole, sha256: null, tarOffset, dataOffset });
   }
 
-  async #header(meta: EntryMeta, type: EntryType, linkTarget: Buffer | null) {
-    const { path, sizeBytes, mode, uid, gid, mtimeNs } = meta;
-    const header = encodeTarHeader({ path, type, sizeBytes, mode, uid, gid, mtimeNs, linkTarget });
+  async #header(meta: EntryMeta, type: EntryType, linkTarget: Buffer | null, sparseBytes?: number) {
+    const header = tarHeaderOf(meta, type, linkTarget, sparseBytes);
     const tarOffset = this.#frames.contentBytes;
     const wait = this.#frames.append(header);
     if (wait !== undefined) await wait;
@@ -179,29 +225,35 @@ export class ArtifactWriter {
     }
   }
 
-  async #record(
-    meta: EntryMeta,
-    tarOffset: number,
-    dataOffset: number,
-    type: EntryType,
-    paddingBytes: number,
-    linkTarget: Buffer | null,
-    sha256: string | null,
-  ): Promise<void> {
-    const { path, sizeBytes, mode, uid, gid, mtimeNs } = meta;
-    const common = { path, type, sizeBytes, paddingBytes, mode, uid, gid, mtimeNs, linkTarget };
-    const wait = this.#index.add({ ...common, sha256, tarOffset, dataOffset, pack: null });
+  async #record(entry: Omit<IndexEntry, 'pack'>): Promise<void> {
+    const wait = this.#index.add({ ...entry, pack: null });
     if (wait !== undefined) await wait;
     this.#entryCount += 1;
-    if (type !== 'file') return;
+    if (entry.type !== 'file') return;
     this.#fileCount += 1;
-    this.#sourceBytes += sizeBytes;
+    this.#sourceBytes += entry.sizeBytes;
   }
 
   #openFile(): OpenFile {
     if (this.#open === undefined) throw new Error('no file is open');
     return this.#open;
   }
+}
+
+/** Of an entry that is stored as it is. */
+const whole = { sparseBytes: null, paddingBytes: 0 };
+
+function fieldsOf(meta: EntryMeta, type: EntryType, linkTarget: Buffer | null) {
+  const { path, sizeBytes, mode, uid, gid, mtimeNs } = meta;
+  return { path, type, sizeBytes, mode, uid, gid, mtimeNs, linkTarget };
+}
+
+function tarHeaderOf(meta: EntryMeta, type: EntryType, linkTarget: Buffer | null, sparseBytes?: number): Buffer {
+  return encodeTarHeader({ ...fieldsOf(meta, type, linkTarget), sparseBytes: sparseBytes ?? null });
+}
+
+function announcedBytes({ meta, sparseBytes }: OpenFile): number {
+  return sparseBytes ?? meta.sizeBytes;
 }
 
 const zeros = Buffer.alloc(64 * 1024);

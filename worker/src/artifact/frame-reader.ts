@@ -1,9 +1,12 @@
 import { promisify } from 'node:util';
-import { zstdDecompress } from 'node:zlib';
+import { constants, type ZstdOptions, zstdDecompress } from 'node:zlib';
 import { XVaultError } from '@xvault/shared/errors.ts';
 import { type FrameMap, type ReadRange, readSeekTable } from './seek-table.ts';
 
-const decompress = promisify<Buffer, { chunkSize: number; maxOutputLength: number }, Buffer>(zstdDecompress);
+const decompress = promisify<Buffer, ZstdOptions, Buffer>(zstdDecompress);
+
+/** What level 19 uses at most, so that no frame that a writer makes is refused. */
+const minWindowLog = 23;
 
 /** Frames that are kept: the one that is read and the one after it. */
 const keptFrames = 2;
@@ -105,6 +108,8 @@ async function inflate(stored: Buffer, contentBytes: number, frame: number): Pro
     return await decompress(stored, {
       chunkSize: Math.max(contentBytes, 64),
       maxOutputLength: Math.max(contentBytes, 1),
+      // A frame may ask for a window of gigabytes; it is allocated before anything is unpacked.
+      params: { [constants.ZSTD_d_windowLogMax]: Math.max(minWindowLog, Math.ceil(Math.log2(contentBytes + 1))) },
     });
   } catch (cause) {
     throw new XVaultError('ARTIFACT_CORRUPT', { detail: `zstd frame ${frame} does not decompress`, cause });

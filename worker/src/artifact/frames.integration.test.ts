@@ -1,4 +1,3 @@
-import type { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { mixedBytes, never, runProgram } from './codec.test-kit.ts';
@@ -100,6 +99,34 @@ describe('writing', () => {
     expect(stored.length).toBe(51);
   });
 
+  test('frames that were made elsewhere stand in their order, and their buffers are released', async () => {
+    const stored: Buffer[] = [];
+    const sink = async (data: Buffer) => {
+      stored.push(Buffer.from(data));
+    };
+    const writer = new FrameWriter({ pool, frameBytes: 100, compressionLevel: 3, sink, signal: never });
+    const released: number[] = [];
+    const insert = async (content: Buffer, number: number) => {
+      const target = Buffer.alloc(2048);
+      const length = await pool.compress(content, content.length, target, 3);
+      await writer.insert(target.subarray(0, length), content.length, () => released.push(number));
+    };
+    await writer.append(Buffer.alloc(150, 'a'));
+    await insert(Buffer.alloc(300, 'b'), 1);
+    await insert(Buffer.alloc(1, 'c'), 2);
+    await writer.append(Buffer.alloc(20, 'd'));
+    await writer.finish();
+    const expected = Buffer.concat([
+      Buffer.alloc(150, 'a'),
+      Buffer.alloc(300, 'b'),
+      Buffer.from('c'),
+      Buffer.alloc(20, 'd'),
+    ]);
+    const reader = await opened(Buffer.concat(stored));
+    expect([writer.contentBytes, reader.frameCount, released]).toEqual([471, 5, [1, 2]]);
+    expect((await rangeOf(reader, 0, 471)).equals(expected)).toBe(true);
+  });
+
   test('fails with the error of the sink, and settles', async () => {
     const full = new Error('disk full');
     const sink = () => Promise.reject(full);
@@ -135,32 +162,38 @@ describe('writing', () => {
 });
 
 describe('the pool', () => {
-  const frame = (bytes: number) => [new SharedArrayBuffer(bytes), new SharedArrayBuffer(bytes + 1024)] as const;
+  const frame = (bytes: number) => [Buffer.alloc(bytes), Buffer.alloc(bytes + 1024)] as const;
 
   test('fails one frame that does not fit, and goes on', async () => {
     const [source] = frame(10_000);
-    crypto.getRandomValues(Buffer.alloc(10_000)).copy(Buffer.from(source));
-    await expect(pool.compress(source, 10_000, new SharedArrayBuffer(10), 3)).rejects.toMatchObject({
-      code: 'INTERNAL',
-    });
+    crypto.getRandomValues(source);
+    await expect(pool.compress(source, 10_000, Buffer.alloc(10), 3)).rejects.toMatchObject({ code: 'INTERNAL' });
     const [next, target] = frame(10_000);
     expect(await pool.compress(next, 10_000, target, 3)).toBeGreaterThan(0);
   });
 
-  test('fails the frames of a thread that dies, and starts another', async () => {
-    const dying = new CompressPool(1);
-    const started = new Promise<Worker>((resolve) => process.once('worker', resolve));
-    const [large, largeTarget] = frame(4 * 1024 * 1024);
-    mixedBytes(large.byteLength).copy(Buffer.from(large));
-    await dying.compress(large, large.byteLength, largeTarget, 1);
-    const lost = dying.compress(large, large.byteLength, largeTarget, 19);
-    const ended = expect(lost).rejects.toMatchObject({ code: 'INTERNAL' });
-    await (await started).terminate();
-    await ended;
+  test('takes no frame that is longer than its source', async () => {
     const [source, target] = frame(1000);
-    expect(await dying.compress(source, 1000, target, 3)).toBeGreaterThan(0);
-    await dying.close();
-    await expect(dying.compress(source, 1000, target, 3)).rejects.toMatchObject({ code: 'INTERNAL' });
+    await expect(pool.compress(source, 1001, target, 3)).rejects.toMatchObject({ code: 'INTERNAL' });
+  });
+
+  test('once closed, fails the frames that wait, ends the one that is being made, and takes no more', async () => {
+    const closing = new CompressPool(1);
+    const frames = Array.from({ length: 3 }, () => frame(4 * 1024 * 1024));
+    for (const [source] of frames) mixedBytes(source.length).copy(source);
+    const all = frames.map(([source, target]) => closing.compress(source, source.length, target, 12));
+    const ends = Promise.allSettled(all);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await closing.close();
+    expect((await ends).map(({ status }) => status).slice(1)).toEqual(['rejected', 'rejected']);
+    const [source, target] = frame(1000);
+    await expect(closing.compress(source, 1000, target, 3)).rejects.toMatchObject({ code: 'INTERNAL' });
+  });
+
+  test('keeps its buffers for the next run', () => {
+    const first = pool.borrow(12_345);
+    pool.giveBack(12_345, [first]);
+    expect(pool.borrow(12_345)).toEqual(first);
   });
 });
 

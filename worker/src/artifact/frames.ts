@@ -38,7 +38,7 @@ export class FrameWriter {
     this.#options = options;
     this.#maxInFlight = options.pool.threadCount + 1;
     this.#current = options.pool.borrow(options.frameBytes);
-    this.#view = Buffer.from(this.#current.source);
+    this.#view = this.#current.source;
   }
 
   /** Uncompressed bytes so far. */
@@ -65,6 +65,16 @@ export class FrameWriter {
     for (let left = count; left > 0; left -= zeros.length) {
       await this.append(left < zeros.length ? zeros.subarray(0, left) : zeros);
     }
+  }
+
+  /** Puts in a frame that was made elsewhere, after what was appended; `release` is called when it is stored, or never will be. */
+  async insert(frame: Buffer, contentBytes: number, release: () => void): Promise<void> {
+    if (this.#filled > 0) await this.#submit(true);
+    this.#throwIfBroken();
+    this.#contentBytes += contentBytes;
+    this.#inFlight += 1;
+    this.#tail = this.#store(this.#tail, Promise.resolve(frame.length), frame, contentBytes, release);
+    await this.#room();
   }
 
   /** Stores what is left and the seek table. */
@@ -118,35 +128,41 @@ export class FrameWriter {
     this.#filled = 0;
     // Nothing may be put there until another frame takes its place.
     this.#view = noRoom;
-    this.#tail = this.#store(this.#tail, compressed, buffers, sourceBytes);
+    this.#tail = this.#store(this.#tail, compressed, buffers.target, sourceBytes, () => this.#free.push(buffers));
     if (!more) return;
+    await this.#room();
+    this.#current = this.#free.pop() ?? pool.borrow(frameBytes);
+    this.#view = this.#current.source;
+  }
+
+  /** Waits while too many frames are under way. */
+  async #room(): Promise<void> {
     while (this.#inFlight >= this.#maxInFlight && this.#failure === undefined) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#wake = resolve;
       await promise;
     }
     this.#throwIfBroken();
-    this.#current = this.#free.pop() ?? pool.borrow(frameBytes);
-    this.#view = Buffer.from(this.#current.source);
   }
 
   /** Never rejects: a failure is kept and thrown at the next call. */
   async #store(
     before: Promise<void>,
     compressed: Promise<number>,
-    buffers: FrameBuffers,
+    target: Buffer,
     contentBytes: number,
+    release: () => void,
   ): Promise<void> {
     const [frame] = await Promise.allSettled([compressed, before]);
     try {
       this.#throwIfBroken();
       if (frame.status === 'rejected') throw frame.reason;
-      await this.#options.sink(Buffer.from(buffers.target, 0, frame.value));
+      await this.#options.sink(target.subarray(0, frame.value));
       this.#sizes.push({ storedBytes: frame.value, contentBytes });
-      this.#free.push(buffers);
     } catch (error) {
       this.#failure ??= { error };
     } finally {
+      release();
       this.#inFlight -= 1;
       this.#wake?.();
     }

@@ -38,6 +38,11 @@ export class IndexWriter {
     return this.#frames.append(encodeIndexLine(entry));
   }
 
+  /** Lines that are encoded already. */
+  addLines(lines: Buffer): Promise<void> | undefined {
+    return this.#frames.append(lines);
+  }
+
   async finish(): Promise<StoredFile> {
     await this.#frames.finish();
     return this.#sealed.finish();

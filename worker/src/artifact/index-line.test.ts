@@ -8,15 +8,15 @@ const count = fc.maxSafeNat();
 const common = {
   path: name,
   mode: fc.nat({ max: 0o7777 }),
-  uid: count,
-  gid: count,
-  mtimeNs: fc.bigInt({ min: -(2n ** 62n), max: 2n ** 62n }),
+  uid: fc.nat({ max: 2 ** 32 - 1 }),
+  gid: fc.nat({ max: 2 ** 32 - 1 }),
+  mtimeNs: fc.bigInt({ min: -(2n ** 70n), max: 2n ** 70n }),
   tarOffset: fc.nat().map((blocks) => blocks * 512),
   pack: fc.option(fc.string({ minLength: 1 })),
 };
 const digest = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => Buffer.from(bytes).toString('hex'));
 const file = fc
-  .record({ ...common, sizeBytes: count, padded: fc.nat({ max: 100 }), sha256: digest })
+  .record({ ...common, sizeBytes: count, sparseBytes: fc.option(count), padded: fc.nat({ max: 100 }), sha256: digest })
   .map(({ padded, ...rest }) => ({
     ...rest,
     type: 'file' as const,
@@ -25,7 +25,9 @@ const file = fc
   }));
 const link = fc.record({ ...common, type: fc.constantFrom('symlink' as const, 'hardlink' as const), linkTarget: name });
 const other = fc.record({ ...common, type: fc.constant('directory' as const), linkTarget: fc.constant(null) });
-const empty = fc.oneof(link, other).map((entry) => ({ ...entry, sizeBytes: 0, paddingBytes: 0, sha256: null }));
+const empty = fc
+  .oneof(link, other)
+  .map((entry) => ({ ...entry, sizeBytes: 0, sparseBytes: null, paddingBytes: 0, sha256: null }));
 const entries: fc.Arbitrary<IndexEntry> = fc
   .oneof(file, empty)
   .map((entry) => ({ ...entry, dataOffset: entry.tarOffset + 1536 }));
@@ -65,6 +67,7 @@ test.each([
   ['no path', JSON.stringify({ ...good, path: undefined })],
   ['two paths', JSON.stringify({ ...good, path_b64: 'YQ==' })],
   ['a file without a hash', JSON.stringify({ ...good, sha256: undefined })],
+  ['a directory with holes', JSON.stringify({ ...good, type: 'directory', size: 0, sparse: 1, sha256: undefined })],
   ['a directory with content', JSON.stringify({ ...good, type: 'directory', sha256: undefined })],
   ['a file with a link', JSON.stringify({ ...good, link: 'b' })],
   ['a symlink without a link', JSON.stringify({ ...good, type: 'symlink', size: 0, sha256: undefined })],

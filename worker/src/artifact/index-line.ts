@@ -1,7 +1,8 @@
-import { isUtf8 } from 'node:buffer';
 import { z } from 'zod';
+import { native } from '../native/binding.ts';
+import { RecordWriter } from '../native/records.ts';
 import type { IndexEntry } from './entry.ts';
-import { fixedSeconds, fixedSecondsPattern, parseFixedSeconds } from './mtime.ts';
+import { fixedSecondsPattern, parseFixedSeconds } from './mtime.ts';
 
 const count = z.int().min(0);
 
@@ -13,6 +14,8 @@ const indexLine = z.strictObject({
   size: count,
   /** Absent when nothing was padded. */
   padding: count.optional(),
+  /** Only of files with holes: bytes of map and data in the tar. */
+  sparse: count.optional(),
   mode: count.max(0o7777),
   uid: count,
   gid: count,
@@ -27,31 +30,12 @@ const indexLine = z.strictObject({
   data_offset: count.multipleOf(512),
   pack: z.string().min(1).optional(),
 });
-type IndexLine = z.infer<typeof indexLine>;
-
 /** One line, its line break included. */
 export function encodeIndexLine(entry: IndexEntry): Buffer {
-  const line: IndexLine = {
-    ...(isUtf8(entry.path) ? { path: entry.path.toString() } : { path_b64: entry.path.toString('base64') }),
-    type: entry.type,
-    size: entry.sizeBytes,
-    ...(entry.paddingBytes > 0 && { padding: entry.paddingBytes }),
-    mode: entry.mode,
-    uid: entry.uid,
-    gid: entry.gid,
-    mtime: fixedSeconds(entry.mtimeNs),
-    ...linkFields(entry.linkTarget),
-    ...(entry.sha256 !== null && { sha256: entry.sha256 }),
-    offset: entry.tarOffset,
-    data_offset: entry.dataOffset,
-    ...(entry.pack !== null && { pack: entry.pack }),
-  };
-  return Buffer.from(`${JSON.stringify(line)}\n`);
-}
-
-function linkFields(target: Buffer | null): Pick<IndexLine, 'link' | 'link_b64'> {
-  if (target === null) return {};
-  return isUtf8(target) ? { link: target.toString() } : { link_b64: target.toString('base64') };
+  const record = new RecordWriter(entry.path.length + (entry.linkTarget?.length ?? 0) + 160);
+  record.item(entry);
+  record.place(entry);
+  return native.encodeIndexLines(record.finish(), 1, 0);
 }
 
 /** The entry of one line without its line break; undefined when it is damaged or contradicts itself. */
@@ -66,12 +50,14 @@ export function decodeIndexLine(text: string): IndexEntry | undefined {
   if (path === null || path === undefined || linkTarget === undefined || isLink !== (linkTarget !== null))
     return undefined;
   if (isFile !== (line.sha256 !== undefined) || (!isFile && line.size !== 0)) return undefined;
+  if (!isFile && line.sparse !== undefined) return undefined;
   const paddingBytes = line.padding ?? 0;
   if (paddingBytes > line.size || line.data_offset <= line.offset) return undefined;
   return {
     path,
     type: line.type,
     sizeBytes: line.size,
+    sparseBytes: line.sparse ?? null,
     paddingBytes,
     mode: line.mode,
     uid: line.uid,

@@ -35,6 +35,8 @@ export const manifestSchema = z.strictObject({
   encryption: z.strictObject({ algorithm: z.literal('age'), recipients: z.array(z.string()).min(1) }),
   engine: z.strictObject({ name: z.literal('archive'), version: z.string() }),
   versions: z.record(z.string(), z.string()),
+  /** What the source said of itself: versions, table prefix, address of a site. */
+  source: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])).default({}),
 });
 export type Manifest = z.infer<typeof manifestSchema>;
 

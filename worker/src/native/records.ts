@@ -1,31 +1,40 @@
-import type { ItemCode, SkippedItem, SourceEntry } from '../connector.ts';
-import { isSkipped } from '../connector.ts';
+import type { EntryType, IndexEntry } from '../artifact/entry.ts';
+import type { ItemCode, SkippedItem, SourceEntry } from '../connectors/connector.ts';
 
-/** Entries cross between threads as one buffer, ten times as cheap as a clone of the objects. */
-const kinds = ['file', 'directory', 'symlink'] as const;
+/** Entries go to native code and back as one buffer: it costs a tenth of objects. The other side is native/src/records.h. */
+const kinds = ['file', 'directory', 'symlink', 'hardlink'] as const;
 const skippedKind = 255;
-const fixedBytes = 1 + 8 + 2 + 4 + 4 + 8;
+const noBytes = Buffer.alloc(0);
+const fixedBytes = 1 + 8 + 2 + 4 + 4 + 8 + 4;
+const nsPerSecond = 1_000_000_000n;
 
+/** What a record of an item is made of; a SourceEntry and an IndexEntry are such. */
+export interface ItemFields {
+  readonly path: Buffer;
+  readonly type: EntryType;
+  readonly sizeBytes: number;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mtimeNs: bigint;
+  readonly linkTarget?: Buffer | null;
+  readonly hardLinkKey?: string;
+}
+
+/** Makes what native code reads. */
 export class RecordWriter {
   #buffer: Buffer;
   #at = 0;
 
   constructor(initialBytes: number) {
-    this.#buffer = Buffer.from(new ArrayBuffer(initialBytes));
+    this.#buffer = Buffer.allocUnsafeSlow(initialBytes);
   }
 
   get sizeBytes(): number {
     return this.#at;
   }
 
-  item(item: SourceEntry | SkippedItem): void {
-    if (isSkipped(item)) {
-      this.u8(skippedKind);
-      this.bytes(item.path);
-      this.bytes(Buffer.from(item.skipped));
-      this.bytes(Buffer.from(item.detail));
-      return;
-    }
+  item(item: ItemFields): void {
     this.#reserve(fixedBytes);
     const buffer = this.#buffer;
     let at = buffer.writeUInt8(kinds.indexOf(item.type), this.#at);
@@ -33,10 +42,22 @@ export class RecordWriter {
     at = buffer.writeUInt16LE(item.mode, at);
     at = buffer.writeUInt32LE(item.uid, at);
     at = buffer.writeUInt32LE(item.gid, at);
-    this.#at = buffer.writeBigInt64LE(item.mtimeNs, at);
+    const nanos = ((item.mtimeNs % nsPerSecond) + nsPerSecond) % nsPerSecond;
+    at = buffer.writeBigInt64LE((item.mtimeNs - nanos) / nsPerSecond, at);
+    this.#at = buffer.writeUInt32LE(Number(nanos), at);
     this.bytes(item.path);
-    this.optional(item.linkTarget);
+    this.optional(item.linkTarget ?? undefined);
     this.optional(item.hardLinkKey === undefined ? undefined : Buffer.from(item.hardLinkKey, 'latin1'));
+  }
+
+  /** Where an item lies in the tar, and the rest of its index line. */
+  place(entry: IndexEntry): void {
+    this.f64(entry.paddingBytes);
+    this.f64(entry.sparseBytes ?? -1);
+    this.bytes(entry.sha256 === null ? noBytes : Buffer.from(entry.sha256, 'hex'));
+    this.f64(entry.tarOffset);
+    this.f64(entry.dataOffset);
+    this.bytes(entry.pack === null ? noBytes : Buffer.from(entry.pack));
   }
 
   u8(value: number): void {
@@ -47,6 +68,11 @@ export class RecordWriter {
   u32(value: number): void {
     this.#reserve(4);
     this.#at = this.#buffer.writeUInt32LE(value, this.#at);
+  }
+
+  f64(value: number): void {
+    this.#reserve(8);
+    this.#at = this.#buffer.writeDoubleLE(value, this.#at);
   }
 
   bytes(value: Buffer): void {
@@ -60,26 +86,26 @@ export class RecordWriter {
     if (value !== undefined) this.bytes(value);
   }
 
-  /** The whole buffer, to be transferred; what follows the last record is zeros. */
-  finish(): ArrayBuffer {
-    return this.#buffer.buffer as ArrayBuffer;
+  /** What was written, not copied. */
+  finish(): Buffer {
+    return this.#buffer.subarray(0, this.#at);
   }
 
   #reserve(bytes: number): void {
     if (this.#at + bytes <= this.#buffer.length) return;
-    const larger = Buffer.from(new ArrayBuffer(Math.max(this.#buffer.length * 2, this.#at + bytes)));
+    const larger = Buffer.allocUnsafeSlow(Math.max(this.#buffer.length * 2, this.#at + bytes));
     this.#buffer.copy(larger, 0, 0, this.#at);
     this.#buffer = larger;
   }
 }
 
-/** Reads what {@link RecordWriter} wrote. Buffers are views of it, not copies. */
+/** Reads what native code wrote. Buffers are views of it, not copies. */
 export class RecordReader {
   readonly #buffer: Buffer;
   #at = 0;
 
-  constructor(buffer: ArrayBuffer) {
-    this.#buffer = Buffer.from(buffer);
+  constructor(buffer: Buffer) {
+    this.#buffer = buffer;
   }
 
   item(): SourceEntry | SkippedItem {
@@ -96,12 +122,12 @@ export class RecordReader {
     const hardLinkKey = this.optional();
     return {
       path,
-      type: kinds[kind] ?? 'file',
+      type: (kinds[kind] ?? 'file') as SourceEntry['type'],
       sizeBytes: buffer.readDoubleLE(at),
       mode: buffer.readUInt16LE(at + 8),
       uid: buffer.readUInt32LE(at + 10),
       gid: buffer.readUInt32LE(at + 14),
-      mtimeNs: buffer.readBigInt64LE(at + 18),
+      mtimeNs: buffer.readBigInt64LE(at + 18) * nsPerSecond + BigInt(buffer.readUInt32LE(at + 26)),
       ...(linkTarget === undefined ? {} : { linkTarget }),
       ...(hardLinkKey === undefined ? {} : { hardLinkKey: hardLinkKey.toString('latin1') }),
     };

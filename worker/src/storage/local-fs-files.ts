@@ -3,11 +3,18 @@ import { XVaultError } from '@xvault/shared/errors.ts';
 import { storageError } from './local-fs-sync.ts';
 import type { FileReader, FileWriter } from './storage.ts';
 
-/** Writes one file in order; closing makes it durable. */
+/** What is written since the last flush began; then another one begins beside the writing. */
+const flushEveryBytes = 32 * 1024 * 1024;
+
+/** Writes one file in order; closing makes it durable, of which most is done meanwhile. */
 export class LocalFileWriter implements FileWriter {
   readonly path: string;
   readonly #handle: FileHandle;
   #state: 'open' | 'failed' | 'durable' | 'discarded' = 'open';
+  #unflushedBytes = 0;
+  #flushing: Promise<void> | undefined;
+  /** The system tells a failed flush once: it must not be forgotten. */
+  #flushFailure: { readonly cause: unknown } | undefined;
 
   constructor(handle: FileHandle, path: string) {
     this.#handle = handle;
@@ -23,9 +30,11 @@ export class LocalFileWriter implements FileWriter {
     if (this.#state !== 'open') throw new XVaultError('STORAGE_FAILED', { detail: `${this.path} is ${this.#state}` });
     try {
       // The kernel may take less than it was given (a signal, a disk almost full).
+      this.#throwFailedFlush();
       for (let done = 0; done < data.length; ) {
         done += (await this.#handle.write(data, done, data.length - done)).bytesWritten;
       }
+      this.#flushAhead(data.length);
     } catch (cause) {
       this.#state = 'failed';
       throw storageError(cause, `cannot write ${this.path}`);
@@ -35,6 +44,8 @@ export class LocalFileWriter implements FileWriter {
   async close(): Promise<void> {
     if (this.#state !== 'open') throw new XVaultError('STORAGE_FAILED', { detail: `${this.path} is ${this.#state}` });
     try {
+      await this.#flushing;
+      this.#throwFailedFlush();
       await this.#handle.sync();
       await this.#handle.close();
       this.#state = 'durable';
@@ -48,7 +59,27 @@ export class LocalFileWriter implements FileWriter {
   async discard(): Promise<void> {
     if (this.#state === 'durable' || this.#state === 'discarded') return;
     this.#state = 'discarded';
+    await this.#flushing;
     await this.#handle.close();
+  }
+
+  /** One flush at a time; never throws. */
+  #flushAhead(moreBytes: number): void {
+    this.#unflushedBytes += moreBytes;
+    if (this.#unflushedBytes < flushEveryBytes || this.#flushing !== undefined) return;
+    this.#unflushedBytes = 0;
+    this.#flushing = this.#handle
+      .datasync()
+      .catch((cause: unknown) => {
+        this.#flushFailure ??= { cause };
+      })
+      .finally(() => {
+        this.#flushing = undefined;
+      });
+  }
+
+  #throwFailedFlush(): void {
+    if (this.#flushFailure !== undefined) throw this.#flushFailure.cause;
   }
 }
 

@@ -15,6 +15,7 @@ describeSnapshotStorage('local_fs', async () => {
   return {
     // Two levels that are not there yet.
     storage: createLocalFsStorage(join(root, 'var', 'backups')),
+    attemptsSideBySide: true,
     close: () => rm(root, { recursive: true, force: true }),
   };
 });

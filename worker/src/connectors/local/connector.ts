@@ -1,7 +1,7 @@
 import { opendir } from 'node:fs/promises';
 import { pathToText } from '../../artifact/path-text.ts';
 import type { Connector, SourceProbe } from '../connector.ts';
-import { anchored, canOpenDeep } from './deep-path.ts';
+import { anchored } from './deep-path.ts';
 import { type OpenedRoot, openRoot } from './open-root.ts';
 import { localSession } from './session.ts';
 
@@ -21,8 +21,8 @@ export function createLocalConnector({ allowedRoots }: LocalConnectorOptions): C
   return {
     async connect({ path }, _secret, signal) {
       signal.throwIfAborted();
-      const root = await openRoot(path, allowedRoots);
-      return localSession(root.handle, root.path);
+      const { handle } = await openRoot(path, allowedRoots);
+      return localSession(handle);
     },
     async probe({ path }, _secret, signal): Promise<SourceProbe> {
       signal.throwIfAborted();
@@ -38,9 +38,9 @@ export function createLocalConnector({ allowedRoots }: LocalConnectorOptions): C
   };
 }
 
-async function firstNames({ handle, path }: OpenedRoot): Promise<string[]> {
+async function firstNames({ handle }: OpenedRoot): Promise<string[]> {
   const names: string[] = [];
-  const place = canOpenDeep() ? anchored(handle.fd).toString() : path.toString();
+  const place = anchored(handle.fd).toString();
   // `latin1` keeps each byte of a name as one character.
   for await (const { name } of await opendir(place, { encoding: 'latin1' })) {
     names.push(pathToText(Buffer.from(name, 'latin1')));

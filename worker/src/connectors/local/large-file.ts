@@ -2,6 +2,7 @@ import { close, fstat, read } from 'node:fs';
 import { promisify } from 'node:util';
 import { XVaultError } from '@xvault/shared/errors.ts';
 import type { FileStream, SourceEntry } from '../connector.ts';
+import { type Extent, type FileContent, piecesOf, storedBytesOf } from './file-content.ts';
 
 const fstatAsync = promisify(fstat);
 const closeAsync = promisify(close);
@@ -18,36 +19,41 @@ export function createBufferPair(): BufferPair {
 export function fileStream(
   fd: number,
   entry: SourceEntry,
+  content: FileContent,
   buffers: BufferPair,
   signal: AbortSignal,
   release: () => void,
 ): FileStream {
   let reading: Promise<number> = Promise.resolve(0);
   let closing: Promise<void> | undefined;
+  let isCut = false;
 
-  function startRead(buffer: Buffer, position: number): Promise<number> {
-    const length = Math.min(buffer.length, entry.sizeBytes - position);
-    reading = new Promise((resolve, reject) => {
-      read(fd, buffer, 0, length, position, (error, got) => (error ? reject(readFailed(error)) : resolve(got)));
-    });
+  function startRead(buffer: Buffer, { offset, length }: Extent): Promise<number> {
+    reading = readFully(fd, buffer, offset, length);
     // Looked at in its turn; until then a failure must not count as unhandled.
     reading.catch(() => undefined);
     return reading;
   }
 
   async function* chunks(): AsyncGenerator<Buffer> {
+    if (content.map !== undefined) yield content.map;
+    const pieces = piecesOf(content, chunkBytes);
     let [current, other] = buffers;
-    let position = 0;
-    let pending = entry.sizeBytes > 0 ? startRead(current, 0) : undefined;
-    while (pending) {
+    let piece = pieces.next();
+    let pending = piece.done ? undefined : startRead(current, piece.value);
+    while (pending && !piece.done) {
+      const { length } = piece.value;
       const got = await pending;
       signal.throwIfAborted();
-      if (got === 0) return;
-      position += got;
       const filled = current;
+      isCut ||= got < length;
+      // Of a whole file the reader tells what is missing; between the pieces of another there is nothing else to put.
+      if (got < length && content.map !== undefined) filled.fill(0, got, length);
+      const isEnd = isCut && content.map === undefined;
+      piece = pieces.next();
       [current, other] = [other, current];
-      pending = position < entry.sizeBytes ? startRead(current, position) : undefined;
-      yield filled.subarray(0, got);
+      pending = piece.done || isEnd ? undefined : startRead(current, piece.value);
+      if (got > 0 || !isEnd) yield filled.subarray(0, isEnd ? got : length);
     }
   }
 
@@ -60,16 +66,34 @@ export function fileStream(
 
   return {
     entry,
+    ...(content.map === undefined ? {} : { sparseBytes: storedBytesOf(content) }),
     chunks: chunks(),
     async changed() {
       const now = await fstatAsync(fd, { bigint: true });
-      return now.size !== BigInt(entry.sizeBytes) || now.mtimeNs !== entry.mtimeNs;
+      return isCut || now.size !== BigInt(entry.sizeBytes) || now.mtimeNs !== entry.mtimeNs;
     },
     close() {
       closing ??= closeOnce();
       return closing;
     },
   };
+}
+
+/** As much as there is, up to `length`. */
+async function readFully(fd: number, buffer: Buffer, offset: number, length: number): Promise<number> {
+  let have = 0;
+  while (have < length) {
+    const got = await readSome(fd, buffer, have, length - have, offset + have);
+    if (got === 0) break;
+    have += got;
+  }
+  return have;
+}
+
+function readSome(fd: number, buffer: Buffer, at: number, length: number, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    read(fd, buffer, at, length, position, (error, got) => (error ? reject(readFailed(error)) : resolve(got)));
+  });
 }
 
 function readFailed(cause: NodeJS.ErrnoException): XVaultError {

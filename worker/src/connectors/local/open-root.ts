@@ -1,8 +1,7 @@
 import { constants } from 'node:fs';
-import { type FileHandle, open, readlink, realpath } from 'node:fs/promises';
+import { type FileHandle, open, readlink } from 'node:fs/promises';
 import { type ErrorCode, XVaultError } from '@xvault/shared/errors.ts';
 import { assertAllowed } from './allowed-path.ts';
-import { canOpenDeep } from './deep-path.ts';
 
 export interface OpenedRoot {
   readonly handle: FileHandle;
@@ -24,7 +23,7 @@ export async function openRoot(path: string, allowedRoots: readonly string[]): P
   try {
     handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NONBLOCK);
     // Judged again by what was opened: a symlink may have been swapped in since the first look.
-    const opened = canOpenDeep() ? await readlink(`/proc/self/fd/${handle.fd}`) : await realpath(path);
+    const opened = await readlink(`/proc/self/fd/${handle.fd}`);
     await assertAllowed(opened, allowedRoots);
     return { handle, path: Buffer.from(opened) };
   } catch (cause) {

@@ -132,19 +132,33 @@ test('a large file that grows is cut at its first size, one that shrinks ends ea
   expect(vanished.data.length).toBe(size);
 });
 
-test('a sparse file of 5 GiB has its size and gives zeros', async () => {
+test('a file of 5 GiB with holes is its map and its data, and whole to who wants it whole', async () => {
   const file = await open(join(root, 'sparse'), 'w');
+  await file.write('begin', 0);
+  await file.write('middle', 3 * 1024 ** 3);
   await file.truncate(5 * 1024 ** 3);
   await file.close();
   const entry = entryAt(await listAll(session, signal), 'sparse');
   expect(entry.sizeBytes).toBe(5 * 1024 ** 3);
   const opened = await session.open(entry, signal);
   if (!('chunks' in opened)) throw new Error('skipped');
-  for await (const chunk of opened.chunks) {
-    expect(chunk.equals(Buffer.alloc(chunk.length))).toBe(true);
-    break;
-  }
+  const content: Buffer[] = [];
+  for await (const chunk of opened.chunks) content.push(Buffer.from(chunk));
+  const stored = Buffer.concat(content);
+  expect(opened.sparseBytes).toBe(stored.length);
+  const [pieces = 0, ...numbers] =
+    stored.subarray(0, 512).toString().split('\0')[0]?.trim().split('\n').map(Number) ?? [];
+  expect(pieces).toBe(3);
+  const [firstOffset, firstLength = 0, nextOffset, nextLength = 0, end, none] = numbers;
+  expect([firstOffset, nextOffset, end, none]).toEqual([0, 3 * 1024 ** 3, 5 * 1024 ** 3, 0]);
+  expect(stored.length).toBe(512 + firstLength + nextLength);
+  expect(stored.subarray(512, 517).toString()).toBe('begin');
+  expect(stored.subarray(512 + firstLength, 518 + firstLength).toString()).toBe('middle');
+  expect(await opened.changed()).toBe(false);
   await opened.close();
+  const [whole] = await session.readMany([entry], signal);
+  if (!whole?.ok) throw new Error('not read');
+  expect(whole.data.equals(Buffer.concat([Buffer.from('begin')], session.smallFileBytes))).toBe(true);
 });
 
 test('cancelling ends reads with the reason, and the session goes on', async () => {

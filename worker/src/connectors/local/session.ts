@@ -1,6 +1,9 @@
 import { close } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { untilAborted } from '../../net/until-aborted.ts';
+import { availableParallelism } from 'node:os';
+import type { OpenedFile } from '../../native/binding.ts';
+import { RecordReader } from '../../native/records.ts';
+import { NativeThreads, type NativeWalk } from '../../native/threads.ts';
 import type {
   FileStream,
   ListOptions,
@@ -11,131 +14,118 @@ import type {
   SourceSession,
 } from '../connector.ts';
 import { isSkipped } from '../connector.ts';
-import type { RootDirectory } from './directory-cursor.ts';
-import { FileThread } from './file-thread.ts';
+import { contentOf, wholeContent } from './file-content.ts';
+import { filePieces } from './file-pieces.ts';
 import { type BufferPair, createBufferPair, fileStream } from './large-file.ts';
-import { RecordReader } from './record-codec.ts';
-import { readSmallFiles, roomFor } from './small-files.ts';
-import type { OpenReply } from './thread-protocol.ts';
+import { readWhole } from './read-whole.ts';
+import { handled, sourced } from './sourced.ts';
 
 const smallFileBytes = 1024 * 1024;
-/** Of the memory for one batch; larger batches get memory of their own. */
-const roomBytes = 1024 * 1024;
-/** Threads that read small files: a second one keeps a disk busy while the first one hashes. */
-const readerThreads = 2;
-/** Replies of the walking thread under way; what bounds how far it is ahead of the consumer. */
-const repliesAhead = 3;
+/** Beyond this, the one thread that stores their frames is what limits. */
+const maxPackThreads = 16;
 
 /** A session over an open root directory, which it closes at its end. */
-export function localSession(handle: FileHandle, path: Buffer): SourceSession {
-  const root: RootDirectory = { fd: handle.fd, path };
-  const threads = new Set<FileThread>();
-  const readers: FileThread[] = [];
+export function localSession(handle: FileHandle): SourceSession {
+  const packThreads = Math.min(availableParallelism(), maxPackThreads);
+  const threads = new Set<NativeThreads>();
+  let packing: NativeThreads | undefined;
   const freeBuffers: BufferPair[] = [];
-  // Fresh memory for each batch would cost page faults, and a collection for every few dozen MiB read.
-  const freeRooms: SharedArrayBuffer[] = [];
-  const roomOf = new WeakMap<readonly ReadResult[], SharedArrayBuffer>();
 
-  function startThread(): FileThread {
-    const thread = new FileThread(root);
-    threads.add(thread);
-    return thread;
-  }
-
-  async function endThread(thread: FileThread): Promise<void> {
-    await thread.close();
-    threads.delete(thread);
-  }
-
-  /** The reader with the least to do; a further one is started when all are busy. */
-  function reader(): FileThread {
-    const [idlest] = readers.toSorted((a, b) => a.load - b.load);
-    if (idlest && (idlest.load === 0 || readers.length >= readerThreads)) return idlest;
-    const started = startThread();
-    readers.push(started);
+  function start(count: number): NativeThreads {
+    const started = new NativeThreads(count, handle.fd);
+    threads.add(started);
     return started;
   }
 
-  async function* list({ oneFileSystem, signal }: ListOptions): AsyncGenerator<SourceEntry | SkippedItem> {
-    const thread = startThread();
+  /** A walk has a thread of its own: it may hang in a dead file system for long, which must not hold up what is read. */
+  async function* pages<T>({ oneFileSystem, signal }: ListOptions, next: (walk: NativeWalk) => Promise<T>) {
+    const thread = start(1);
     try {
-      await untilAborted(thread.walk(oneFileSystem), signal);
-      const replies = Array.from({ length: repliesAhead }, () => handled(thread.items()));
-      for (let reply = replies.shift(); reply; reply = replies.shift()) {
-        const { count, records, ended } = await untilAborted(reply, signal);
-        if (!ended) replies.push(handled(thread.items()));
-        const decoder = new RecordReader(records);
-        for (let at = 0; at < count; at += 1) yield decoder.item();
+      signal.throwIfAborted();
+      const walk = thread.walk(oneFileSystem);
+      // One page ahead of the consumer.
+      for (let ahead = handled(next(walk)); ; ) {
+        const page = await sourced(ahead, signal);
+        ahead = handled(next(walk));
+        yield page;
       }
     } finally {
-      await endThread(thread);
+      thread.close();
+      threads.delete(thread);
     }
   }
 
-  async function measure({ oneFileSystem, signal }: ListOptions): Promise<Measure> {
-    const thread = startThread();
+  async function* list(options: ListOptions): AsyncGenerator<SourceEntry | SkippedItem> {
+    for await (const { count, records, ended } of pages(options, (walk) => walk.items())) {
+      const reader = new RecordReader(records);
+      for (let at = 0; at < count; at += 1) yield reader.item();
+      if (ended) return;
+    }
+  }
+
+  async function measure(options: ListOptions): Promise<Measure> {
     let fileCount = 0;
     let totalBytes = 0;
-    try {
-      await untilAborted(thread.walk(oneFileSystem), signal);
-      for (let ended = false; !ended; ) {
-        const counted = await untilAborted(thread.count(), signal);
-        fileCount += counted.fileCount;
-        totalBytes += counted.totalBytes;
-        ended = counted.ended;
-      }
-      return { fileCount, totalBytes };
-    } finally {
-      await endThread(thread);
+    for await (const counted of pages(options, (walk) => walk.count())) {
+      fileCount += counted.fileCount;
+      totalBytes += counted.totalBytes;
+      if (counted.ended) break;
     }
+    return { fileCount, totalBytes };
   }
 
-  async function open(entry: SourceEntry, signal: AbortSignal): Promise<FileStream | SkippedItem> {
-    const opening = reader().open(entry.path);
-    const { fd, record } = await untilAborted(opening, signal).catch((error: unknown) => {
+  /** `keepsHoles`: the stream is map and data of a file that has some. */
+  async function open(entry: SourceEntry, signal: AbortSignal, keepsHoles: boolean): Promise<FileStream | SkippedItem> {
+    signal.throwIfAborted();
+    packing ??= start(packThreads);
+    const opening = packing.open(entry.path);
+    const opened = await sourced(opening, signal).catch((error: unknown) => {
       // It may still open: then nobody else knows of the descriptor.
       opening.then(closeUnused, () => undefined);
       throw error;
     });
-    const item = new RecordReader(record).item();
-    if (isSkipped(item) || fd === undefined) return item as SkippedItem;
+    const item = new RecordReader(opened.record).item();
+    if (isSkipped(item) || opened.fd === undefined) return item as SkippedItem;
     const buffers = freeBuffers.pop() ?? createBufferPair();
-    return fileStream(fd, item, buffers, signal, () => freeBuffers.push(buffers));
+    const content = keepsHoles ? contentOf(item.sizeBytes, opened) : wholeContent(item.sizeBytes);
+    const stream = fileStream(opened.fd, item, content, buffers, signal, () => freeBuffers.push(buffers));
+    const pieces = filePieces(packing, opened.fd, content);
+    return {
+      ...stream,
+      pieces,
+      close() {
+        pieces.close();
+        return stream.close();
+      },
+    };
   }
 
   return {
     smallFileBytes,
-    batchesInFlight: 2 * readerThreads,
+    batchesInFlight: packThreads + 2,
     list,
     measure,
-    open,
-    async readMany(entries: readonly SourceEntry[], signal: AbortSignal): Promise<ReadResult[]> {
-      signal.throwIfAborted();
-      const bytes = roomFor(entries, smallFileBytes);
-      const room =
-        bytes <= roomBytes ? (freeRooms.pop() ?? new SharedArrayBuffer(roomBytes)) : new SharedArrayBuffer(bytes);
-      const results = await untilAborted(handled(readSmallFiles(reader(), entries, room, smallFileBytes)), signal);
-      roomOf.set(results, room);
+    open: (entry, signal) => open(entry, signal, true),
+    async readMany(entries, signal) {
+      const results: ReadResult[] = [];
+      for (const entry of entries) {
+        results.push(await readWhole(await open(entry, signal, false), smallFileBytes));
+      }
       return results;
     },
-    recycle(results: readonly ReadResult[]) {
-      const room = roomOf.get(results);
-      roomOf.delete(results);
-      if (room?.byteLength === roomBytes) freeRooms.push(room);
+    pack(operations, into, signal) {
+      signal.throwIfAborted();
+      packing ??= start(packThreads);
+      return sourced(packing.pack(operations, smallFileBytes, into), signal);
     },
     async close() {
-      await Promise.all([...threads].map(endThread));
+      for (const thread of threads) thread.close();
+      threads.clear();
       await handle.close();
     },
   };
 }
 
-/** For promises that are looked at later: until then a failure must not count as unhandled. */
-function handled<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => undefined);
-  return promise;
-}
-
-function closeUnused({ fd }: OpenReply): void {
+function closeUnused({ fd }: OpenedFile): void {
   if (fd !== undefined) close(fd);
 }

@@ -1,5 +1,6 @@
 import type { ArtifactWriter } from '../../artifact/artifact-writer.ts';
 import {
+  type FilePieces,
   type FileStream,
   type ItemCode,
   isSkipped,
@@ -8,11 +9,15 @@ import {
   type SourceEntry,
   type SourceSession,
 } from '../../connectors/connector.ts';
+import { PackedCopy, type Packer } from './backup-pack.ts';
+import { copyPieces } from './backup-pieces.ts';
 import type { BackupProgress } from './backup-progress.ts';
 import type { SourceItem } from './backup-source.ts';
+import type { PackItem } from './pack-source.ts';
 
 export interface BackupCopyOptions {
   readonly session: SourceSession;
+  readonly packer: Packer;
   readonly writer: ArtifactWriter;
   readonly progress: BackupProgress;
   readonly onWarning: (item: SkippedItem) => void;
@@ -24,20 +29,26 @@ export class BackupCopy {
   readonly #options: BackupCopyOptions;
   /** Path of the entry that holds the content, by the file's hard link key. */
   readonly #firstNames = new Map<string, Buffer>();
+  readonly #packed: PackedCopy;
   #warningCount = 0;
 
   constructor(options: BackupCopyOptions) {
     this.#options = options;
+    const { packer, writer, progress } = options;
+    const onWarning = (item: SkippedItem) => this.#warn(item);
+    const addAlone = (entry: SourceEntry) => this.#addLarge(entry);
+    this.#packed = new PackedCopy({ packer, writer, progress, firstNames: this.#firstNames, onWarning, addAlone });
   }
 
   get warningCount(): number {
     return this.#warningCount;
   }
 
-  async add(items: readonly SourceItem[]): Promise<void> {
+  async add(items: readonly (SourceItem | PackItem)[]): Promise<void> {
     const { progress } = this.#options;
     for (const item of items) {
       if (item.kind === 'skipped') this.#warn(item.skipped);
+      else if (item.kind === 'packed') await this.#packed.add(item.batch, item.packed);
       else if (item.kind === 'small') await this.#addRead(item.entry, item.result);
       else await this.#addEntry(item.entry);
     }
@@ -105,7 +116,8 @@ export class BackupCopy {
       return;
     }
     try {
-      await this.#copyStream(entry, stream);
+      if (stream.pieces === undefined) await this.#copyStream(entry, stream);
+      else await this.#copyPieces(entry, stream, stream.pieces);
     } finally {
       await stream.close();
     }
@@ -113,11 +125,16 @@ export class BackupCopy {
     progress.fileDone(entry);
   }
 
+  async #copyPieces(entry: SourceEntry, stream: FileStream, pieces: FilePieces): Promise<void> {
+    const paddingBytes = await copyPieces(stream, pieces, this.#options);
+    this.#warnIfChanged(entry, paddingBytes, await stream.changed());
+  }
+
   async #copyStream(entry: SourceEntry, stream: FileStream): Promise<void> {
     const { writer, progress, signal } = this.#options;
-    let left = stream.entry.sizeBytes;
+    let left = stream.sparseBytes ?? stream.entry.sizeBytes;
     let cut = false;
-    await writer.beginFile(stream.entry);
+    await writer.beginFile(stream.entry, stream.sparseBytes);
     for await (const chunk of stream.chunks) {
       signal.throwIfAborted();
       // The header has announced the size: what a file grew by is left out.
@@ -131,9 +148,12 @@ export class BackupCopy {
     }
     signal.throwIfAborted();
     const paddingBytes = await writer.endFile();
-    const changed = await stream.changed();
+    this.#warnIfChanged(entry, paddingBytes, (await stream.changed()) || cut);
+  }
+
+  #warnIfChanged(entry: SourceEntry, paddingBytes: number, changed: boolean): void {
     if (paddingBytes > 0) this.#warnChanged(entry, `it shrank: ${paddingBytes} bytes of zeros stand for the rest`);
-    else if (cut || changed) this.#warnChanged(entry, 'size or time changed while it was read');
+    else if (changed) this.#warnChanged(entry, 'size or time changed while it was read');
   }
 
   #rememberName(entry: SourceEntry): void {

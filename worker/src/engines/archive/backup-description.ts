@@ -17,7 +17,9 @@ const engineVersion = '1';
 
 export interface Description {
   readonly pending: PendingSnapshot;
-  readonly backup: BackupOptions;
+  readonly backup: Pick<BackupOptions, 'place' | 'epoch' | 'provenance'> & {
+    readonly session: Pick<BackupOptions['session'], 'describe'>;
+  };
   readonly snapshot: Omit<SnapshotResult, 'locator' | 'manifest_bytes' | 'manifest_sha256'>;
   readonly written: WrittenArtifact;
   readonly warningCount: number;
@@ -61,6 +63,7 @@ function manifestOf({ backup, snapshot, written, warningCount, startedAt, finish
     encryption: { algorithm: 'age', recipients: snapshot.encryption.recipients },
     engine: { name: 'archive', version: engineVersion },
     versions: { node: process.versions.node },
+    source: { ...backup.session.describe?.() },
   };
 }
 

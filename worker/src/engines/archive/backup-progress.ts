@@ -56,6 +56,14 @@ export class BackupProgress {
     this.#currentBytes = 0;
   }
 
+  /** Many files at once: how many, what was listed of them, and what came. */
+  filesDone(count: number, listedBytes: number, bytes: number, last: Buffer | undefined): void {
+    this.#doneFiles += count;
+    this.#doneBytes += listedBytes;
+    this.#transferredBytes += bytes;
+    this.#currentItem = last ?? this.#currentItem;
+  }
+
   report(): void {
     this.#onProgress(this.#progress());
   }

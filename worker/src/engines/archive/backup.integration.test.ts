@@ -1,12 +1,15 @@
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
   appendFile,
   chmod,
   link,
   mkdir,
+  open,
   readdir,
   readFile,
   rm,
+  stat,
   symlink,
   truncate,
   utimes,
@@ -16,6 +19,7 @@ import { join } from 'node:path';
 import { compareTrees } from '@xvault/shared/testing/compare-trees.ts';
 import { describe, expect, test } from 'vitest';
 import { ageCommandDecrypt, mixedBytes, runProgram } from '../../artifact/codec.test-kit.ts';
+import { storedBytesOf } from '../../artifact/entry.ts';
 import { manifestSchema, metaSchema } from '../../artifact/manifest.ts';
 import { snapshotFiles } from '../../storage/storage.ts';
 import { workbench } from './backup.test-kit.ts';
@@ -57,6 +61,83 @@ test('a tree of everything comes back equal through age, zstd and tar', async ()
   expect(comparison.entries).toBe(snapshot.entry_count - 1);
   expect(snapshot).toMatchObject({ tar_bytes: tar.length, artifact_bytes: stored.length });
   expect(await readdir(bench.snapshot)).toEqual(Object.values(snapshotFiles).sort());
+});
+
+test('files with holes come back with them by GNU tar, and take their data’s room only', async () => {
+  const bench = await workbench();
+  await using _folder = bench.folder;
+  const holes = async (name: string, size: number, ...pieces: readonly (readonly [number, Buffer])[]) => {
+    const file = await open(join(bench.source, name), 'w');
+    for (const [offset, data] of pieces) await file.write(data, 0, data.length, offset);
+    await file.truncate(size);
+    await file.close();
+  };
+  await holes('small', 300_000, [0, Buffer.from('begin')], [200_000, Buffer.from('x')]);
+  await holes('nothing but a hole', 900_000);
+  await holes('large', 200 * MiB, [8 * MiB, mixedBytes(5 * MiB)], [150 * MiB + 4096, mixedBytes(7 * MiB)]);
+  await holes('hole first', 64 * MiB, [63 * MiB, mixedBytes(MiB)]);
+  await mkdir(join(bench.source, 'n'.repeat(120)));
+  await holes(join('n'.repeat(120), 'deep'), 2 * MiB, [MiB, Buffer.from('end')]);
+  const { snapshot } = await bench.backup();
+  expect(snapshot.tar_bytes).toBeLessThan(20 * MiB);
+  const stored = await readFile(join(bench.snapshot, snapshotFiles.artifact));
+  const tar = await runProgram('zstd', ['-d', '-c'], await ageCommandDecrypt(stored, bench.identity));
+  const out = join(bench.folder.path, 'out');
+  await mkdir(out);
+  await runProgram('tar', ['-x', '-p', '--warning=no-timestamp', '-f', '-', '-C', out], tar);
+  expect((await compareTrees(bench.source, out)).differences).toEqual([]);
+  expect((await stat(join(out, 'large'))).blocks * 512).toBeLessThan(20 * MiB);
+  const files = (await bench.entries()).filter((entry) => entry.type === 'file');
+  expect(files.map((entry) => [entry.path.toString().slice(0, 20), entry.sizeBytes])).toEqual([
+    ['hole first', 64 * MiB],
+    ['large', 200 * MiB],
+    ['n'.repeat(20), 2 * MiB],
+    ['nothing but a hole', 900_000],
+    ['small', 300_000],
+  ]);
+  for (const entry of files) {
+    const content = await bench.content({ ...entry, sizeBytes: storedBytesOf(entry) });
+    expect(entry.sparseBytes).toBe(content.length);
+    expect(createHash('sha256').update(content).digest('hex')).toBe(entry.sha256);
+  }
+});
+
+test('hard links among files that vanish point at what is there', async () => {
+  const bench = await workbench();
+  await using _folder = bench.folder;
+  // More than one frame, so that later names are planned before the first one is known to be lost.
+  await writeFile(join(bench.source, 'a first'), mixedBytes(1000));
+  await writeFile(join(bench.source, 'a other'), mixedBytes(1000));
+  for (let at = 0; at < 12; at += 1) await writeFile(join(bench.source, `b${at}`), mixedBytes(MiB - 1));
+  for (const name of ['c second', 'd third']) await link(join(bench.source, 'a first'), join(bench.source, name));
+  for (const name of ['c other', 'd other']) await link(join(bench.source, 'a other'), join(bench.source, name));
+  await bench.backup({ beforeRead: () => rm(join(bench.source, 'a first'), { force: true }) });
+  expect(bench.warnings).toEqual(['ITEM_VANISHED a first']);
+  const entries = await bench.entries();
+  expect(
+    entries
+      .filter(({ path }) => /^[acd] /.test(path.toString()))
+      .map((entry) => `${entry.type} ${entry.path} ${entry.linkTarget ?? ''}`),
+  ).toEqual([
+    'file a other ',
+    'hardlink c other a other',
+    'file c second ',
+    'hardlink d other a other',
+    'hardlink d third c second',
+  ]);
+});
+
+test('a file that outgrew its frame is stored whole', async () => {
+  const bench = await workbench();
+  await using _folder = bench.folder;
+  const before = mixedBytes(1000);
+  const after = mixedBytes(9 * MiB);
+  for (const name of ['1', '2', '3']) await writeFile(join(bench.source, name), before);
+  await bench.backup({ beforeRead: () => writeFile(join(bench.source, '2'), after) });
+  const [, first, second, third] = await bench.entries();
+  expect([first?.sizeBytes, second?.sizeBytes, third?.sizeBytes]).toEqual([1000, after.length, 1000]);
+  expect((await bench.content(second)).equals(after)).toBe(true);
+  expect((await bench.content(third)).equals(before)).toBe(true);
 });
 
 test('manifest and meta say what the result says, and no file’s name', async () => {

@@ -9,7 +9,7 @@ import { never, temporaryFolder } from '../../artifact/codec.test-kit.ts';
 import { CompressPool } from '../../artifact/compress-pool.ts';
 import type { IndexEntry } from '../../artifact/entry.ts';
 import { pathToText } from '../../artifact/path-text.ts';
-import type { SourceSession } from '../../connectors/connector.ts';
+import type { FilePieces, SourceSession } from '../../connectors/connector.ts';
 import { createLocalConnector } from '../../connectors/local/connector.ts';
 import { createLocalFsStorage, localPathOf } from '../../storage/local-fs.ts';
 import { type BackupResult, backupToSnapshot } from './backup.ts';
@@ -93,6 +93,11 @@ function meddling(session: SourceSession, meddle: Meddling): SourceSession {
       await meddle.beforeRead?.();
       return session.readMany(entries, signal);
     },
+    async pack(operations, into, signal) {
+      await meddle.beforeRead?.();
+      if (session.pack === undefined) throw new Error('the local source makes frames');
+      return session.pack(operations, into, signal);
+    },
     async open(entry, signal) {
       await meddle.beforeOpen?.();
       const stream = await session.open(entry, signal);
@@ -105,9 +110,26 @@ function meddling(session: SourceSession, meddle: Meddling): SourceSession {
           first = false;
         }
       };
+      const { pieces } = stream;
+      let isFirst = true;
       return {
-        entry: stream.entry,
+        ...stream,
         chunks: chunks(),
+        ...(pieces !== undefined && {
+          pieces: {
+            ...pieces,
+            async pack(at, header, into, pieceSignal) {
+              // The first piece alone, then what happens meanwhile.
+              if (isFirst) {
+                isFirst = false;
+                const first = await pieces.pack(at, header, into, pieceSignal);
+                await meddle.whileReading?.();
+                return first;
+              }
+              return pieces.pack(at, header, into, pieceSignal);
+            },
+          } satisfies FilePieces,
+        }),
         changed: () => stream.changed(),
         close: () => stream.close(),
       };

@@ -7,8 +7,10 @@ import type { SkippedItem, SourceSession } from '../../connectors/connector.ts';
 import type { SnapshotPlace, SnapshotStorage } from '../../storage/storage.ts';
 import { BackupCopy } from './backup-copy.ts';
 import { type Description, writeDescription } from './backup-description.ts';
+import { Packer } from './backup-pack.ts';
 import { BackupProgress } from './backup-progress.ts';
 import { readSource } from './backup-source.ts';
+import { packSource } from './pack-source.ts';
 
 /** Whose run this is; all of it goes to the snapshot's meta.json. */
 export interface BackupProvenance {
@@ -94,8 +96,11 @@ async function copySource(
     (measure) => progress.measured(measure),
     () => progress.unmeasurable(),
   );
-  const copy = new BackupCopy({ session, writer, progress, onWarning, signal });
-  for await (const unit of readSource(session, listOptions)) await copy.add(unit);
+  const compressionLevel = backup.options.compression_level;
+  const packer = new Packer({ session, pool: backup.pool, compressionLevel, signal });
+  const copy = new BackupCopy({ session, packer, writer, progress, onWarning, signal });
+  if (session.pack === undefined) for await (const items of readSource(session, listOptions)) await copy.add(items);
+  else for await (const item of packSource(session, packer, listOptions)) await copy.add([item]);
   return { warningCount: copy.warningCount, written: await writer.finish() };
 }
 
