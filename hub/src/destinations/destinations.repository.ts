@@ -1,4 +1,4 @@
-import { type Insertable, type Kysely, type Selectable, sql, type Transaction } from 'kysely';
+import { type Insertable, type Kysely, type Selectable, sql, type Transaction, type Updateable } from 'kysely';
 import type { Database, DestinationsTable } from '../db/schema.ts';
 import type { PageRequest } from '../http/pagination.ts';
 
@@ -44,16 +44,22 @@ export function listDestinations(db: Db, tenantId: string, { limit, beforeId }: 
     .execute();
 }
 
-export function markDestinationDeleted(db: Db, tenantId: string, destinationId: string) {
+export function updateDestination(
+  db: Db,
+  tenantId: string,
+  destinationId: string,
+  values: Pick<Updateable<DestinationsTable>, 'name' | 'config' | 'secret_sealed' | 'status'>,
+) {
   return db
     .updateTable('destinations')
-    .set({ status: 'deleted', secret_sealed: null, updated_at: sql<Date>`now()` })
+    .set({ ...values, updated_at: sql<Date>`now()` })
     .where('tenant_id', '=', tenantId)
     .where('id', '=', destinationId)
-    .execute();
+    .returningAll()
+    .executeTakeFirstOrThrow();
 }
 
-/** Whether a job that is not deleted writes to it. */
+/** Whether a job that is not deleted, or a run that has not ended, writes to it or reads from it. */
 export async function isDestinationInUse(db: Db, tenantId: string, destinationId: string): Promise<boolean> {
   const job = await db
     .selectFrom('jobs')
@@ -63,5 +69,27 @@ export async function isDestinationInUse(db: Db, tenantId: string, destinationId
     .where('status', '!=', 'deleted')
     .limit(1)
     .executeTakeFirst();
-  return job !== undefined;
+  if (job !== undefined) return true;
+  const run = await db
+    .selectFrom('runs')
+    .select('id')
+    .where('tenant_id', '=', tenantId)
+    .where('destination_id', '=', destinationId)
+    .where('finished_at', 'is', null)
+    .limit(1)
+    .executeTakeFirst();
+  return run !== undefined;
+}
+
+/** Whether there are snapshots in it, in whatever state. */
+export async function holdsSnapshots(db: Db, tenantId: string, destinationId: string): Promise<boolean> {
+  const snapshot = await db
+    .selectFrom('snapshots')
+    .select('id')
+    .where('tenant_id', '=', tenantId)
+    .where('destination_id', '=', destinationId)
+    .where('status', '!=', 'deleted')
+    .limit(1)
+    .executeTakeFirst();
+  return snapshot !== undefined;
 }

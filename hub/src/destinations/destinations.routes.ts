@@ -5,9 +5,22 @@ import { idParams } from '../http/id-params.ts';
 import { pageQuery, toPage, toPageRequest } from '../http/pagination.ts';
 import { responses } from '../http/problem.ts';
 import { requireTenant } from '../http/request-context.ts';
+import { acceptRun } from '../http/run-accepted.ts';
+import { runView, toRunView } from '../runs/run-view.ts';
 import { type DestinationRow, listDestinations } from './destinations.repository.ts';
-import { createDestinationBody, destinationPage, destinationView } from './destinations.schema.ts';
-import { createDestination, deleteDestination, getDestination } from './destinations.service.ts';
+import {
+  createDestinationBody,
+  destinationPage,
+  destinationView,
+  patchDestinationBody,
+} from './destinations.schema.ts';
+import {
+  createDestination,
+  deleteDestination,
+  getDestination,
+  patchDestination,
+  probeDestination,
+} from './destinations.service.ts';
 
 const tags = ['destinations'];
 
@@ -66,11 +79,47 @@ export const destinationsRoutes: FastifyPluginAsyncZod = async (app) => {
     async (request) => toView(await getDestination(db, requireTenant(request).tenantId, request.params.id)),
   );
 
+  app.patch(
+    '/destinations/:id',
+    {
+      schema: {
+        summary: 'Change name, config or secret; the bucket stays once there are snapshots in it',
+        tags,
+        params: idParams,
+        body: patchDestinationBody,
+        response: responses({ 200: destinationView }, 'NOT_FOUND', 'CONFLICT'),
+      },
+    },
+    async (request) => {
+      const { tenantId } = requireTenant(request);
+      const recipient = app.deps.config.credentialsRecipient;
+      const { params, body } = request;
+      return toView(await patchDestination(db, actorOf(request), tenantId, params.id, recipient, body));
+    },
+  );
+
+  app.post(
+    '/destinations/:id/probe',
+    {
+      schema: {
+        summary: 'Test a destination on a worker: a small object is written, read and removed',
+        tags,
+        params: idParams,
+        response: responses({ 202: runView }, 'NOT_FOUND'),
+      },
+    },
+    async (request, reply) => {
+      const { tenantId } = requireTenant(request);
+      const run = await probeDestination(db, actorOf(request), tenantId, request.params.id);
+      return acceptRun(reply, run).send(toRunView(run));
+    },
+  );
+
   app.delete(
     '/destinations/:id',
     {
       schema: {
-        summary: 'Delete a destination that no job uses; its snapshots stay',
+        summary: 'Delete a destination that no job uses and that holds no snapshot',
         tags,
         params: idParams,
         response: responses({ 204: z.undefined() }, 'NOT_FOUND', 'CONFLICT'),

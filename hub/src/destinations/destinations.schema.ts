@@ -13,6 +13,12 @@ export const createDestinationBody = z.discriminatedUnion('type', [
 ]);
 export type CreateDestination = z.infer<typeof createDestinationBody>;
 
+/** `config` and `secret` replace the former ones whole and are checked by the destination's type. */
+export const patchDestinationBody = z
+  .strictObject({ name, config: z.record(z.string(), z.unknown()), secret: z.record(z.string(), z.unknown()) })
+  .partial();
+export type PatchDestination = z.infer<typeof patchDestinationBody>;
+
 export const destinationView = z.strictObject({
   id: idSchema,
   name: z.string(),

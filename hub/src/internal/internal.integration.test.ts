@@ -74,8 +74,9 @@ describe('the API for workers', () => {
   });
 
   describe('storage/live', () => {
-    const ask = async (items: { snapshot_id: string; epoch: number | null }[], from = worker) => {
-      const { body } = await from.post<{ removable: typeof items }>('/storage/live', { worker_id: from.id, items });
+    const ask = async (items: { snapshot_id: string; epoch: number | null }[], from = worker, shared = false) => {
+      const question = { worker_id: from.id, items, shared };
+      const { body } = await from.post<{ removable: typeof items }>('/storage/live', question);
       return body.removable;
     };
     const both = (started: StartResponse) => {
@@ -106,9 +107,12 @@ describe('the API for workers', () => {
       expect(await ask(both(lost))).toEqual([]);
       await reclaimLeases({ ...steps.reconciling(), settings: { ...hub.config, leaseGraceMs: 0 } });
       expect(await ask(both(lost), rival)).toEqual([]);
+      // In a bucket, where each finds what any of them left.
+      expect(await ask(both(lost), rival, true)).toEqual(both(lost));
       const again = await steps.begin(run, worker);
       const removable = await ask([...both(lost), ...both(again)]);
       expect(removable).toEqual(both(lost));
+      expect(await ask(both(again), rival, true)).toEqual([]);
     });
 
     it('leaves alone what the database does not know: it may be older than the storage', async () => {

@@ -1,4 +1,4 @@
-import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findProgram } from './find-program.ts';
@@ -31,21 +31,29 @@ export interface MariadbOptions {
 export async function startMariadb({ settings = {} }: MariadbOptions = {}): Promise<MariadbServer> {
   const user = unprivilegedUser();
   const dir = await mkdtemp(join(tmpdir(), 'xv-maria-'));
+  // Logins of other users reach the socket.
+  await chmod(dir, 0o711);
   if (user !== undefined) await chown(dir, user.uid, user.gid);
   const password = 'adm"in\\pass \'#word';
   const [port, socket, init] = [await freePort(), join(dir, 'socket'), join(dir, 'init.sql')];
   const account = `'admin'@'%' IDENTIFIED BY '${password.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`;
-  await writeFile(init, `CREATE OR REPLACE USER ${account};\nGRANT ALL ON *.* TO 'admin'@'%' WITH GRANT OPTION;\n`);
+  await writeFile(init, `CREATE OR REPLACE USER ${account};\nGRANT ALL ON *.* TO 'admin'@'%' WITH GRANT OPTION;\n`, {
+    mode: 0o600,
+  });
+  if (user !== undefined) await chown(init, user.uid, user.gid);
   await run(program('mariadb-install-db', 'mysql_install_db'), [
     '--no-defaults',
     `--datadir=${join(dir, 'data')}`,
     '--auth-root-authentication-method=normal',
     '--skip-test-db',
+    // Two of them in one folder take each other's temporary tables away.
+    `--tmpdir=${dir}`,
     ...(user === undefined ? [] : [`--user=${user.uid === 65534 ? 'nobody' : 'postgres'}`]),
   ]);
   const launch = async () => {
     const all = {
       datadir: join(dir, 'data'),
+      tmpdir: dir,
       socket,
       port: String(port),
       'bind-address': '127.0.0.1',

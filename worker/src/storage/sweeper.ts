@@ -4,9 +4,11 @@ import type { SnapshotStorage, StoredItem } from './storage.ts';
 
 export interface SweeperDeps {
   readonly storage: SnapshotStorage;
-  readonly hub: HubClient;
+  readonly hub: Pick<HubClient, 'storageLive'>;
   readonly workerId: string;
   readonly logger: Logger;
+  /** Set for a bucket, which other workers write to as well. */
+  readonly shared?: boolean;
 }
 
 const batchSize = 500;
@@ -29,7 +31,7 @@ export async function sweepStorage(deps: SweeperDeps): Promise<number> {
 
 async function sweepBatch(items: readonly StoredItem[], deps: SweeperDeps): Promise<number> {
   const asked = items.map((item) => ({ snapshot_id: item.place.snapshotId, epoch: item.epoch }));
-  const { removable } = await deps.hub.storageLive(deps.workerId, asked);
+  const { removable } = await deps.hub.storageLive(deps.workerId, asked, deps.shared ?? false);
   const names = new Set(removable.map((item) => `${item.snapshot_id} ${item.epoch}`));
   let removed = 0;
   for (const item of items) {
