@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { destinationConnection } from './destinations.ts';
 import { errorCodes } from './errors.ts';
 import { eventParams, workerEvent } from './events.ts';
 import { idSchema } from './ids.ts';
@@ -179,11 +180,49 @@ export const finishResponse = z.strictObject({
 export type FinishResponse = z.infer<typeof finishResponse>;
 
 /**
+ * POST /runs/:id/notes, while the lease holds: what must be kept whatever becomes of the run. 409 ATTEMPT_SUPERSEDED when it is
+ * no longer the worker's.
+ */
+export const notesRequest = z.strictObject({
+  epoch: z.int().min(1),
+  lease_token: z.string(),
+  /** Flags and where keys came from, never values; for operators. */
+  diagnostics: z
+    .record(z.string().max(100), z.union([z.string().max(200), z.number(), z.boolean(), z.null()]))
+    .optional(),
+  /** What the provider made of the connection's token. */
+  connection: z
+    .discriminatedUnion('status', [
+      z.strictObject({
+        status: z.literal('active'),
+        connection_id: idSchema,
+        /** Of the token that was renewed. */
+        generation: z.int().min(1),
+        token_sealed: z.string().max(65_536),
+        access_expires_at: z.iso.datetime(),
+      }),
+      z.strictObject({
+        status: z.literal('reauthorize'),
+        connection_id: idSchema,
+        generation: z.int().min(1),
+      }),
+    ])
+    .optional(),
+});
+export type NotesRequest = z.infer<typeof notesRequest>;
+export const notesResponse = z.strictObject({
+  /** Of the connection after it; null where there is none. */
+  generation: z.int().min(1).nullable(),
+});
+
+/**
  * POST /storage/live: which directories of this worker's storage may stay. The worker removes the others; what the Hub
  * does not list as removable is left alone.
  */
 export const storageLiveRequest = z.strictObject({
   worker_id: idSchema,
+  /** The items are in a bucket, where other workers write as well: those of their attempts count too. */
+  shared: z.boolean().default(false),
   items: z.array(z.strictObject({ snapshot_id: idSchema, epoch: z.int().min(0).nullable() })).max(1000),
 });
 export const storageLiveResponse = z.strictObject({
@@ -191,6 +230,26 @@ export const storageLiveResponse = z.strictObject({
   removable: z.array(z.strictObject({ snapshot_id: idSchema, epoch: z.int().min(0).nullable() })),
 });
 
-/** POST /exports/:id/claim: a customer came with a link; ends the link and says what to send. */
-export const claimRequest = z.strictObject({ worker_id: idSchema, link_token: z.string().max(4096) });
-export const claimResponse = z.strictObject({ export_id: idSchema, file_name: z.string(), size_bytes: z.int().min(0) });
+/** POST /exports/:id/claim: a customer came with a link; ends the link, if it is to be, and says what to send. */
+export const claimRequest = z.strictObject({
+  worker_id: idSchema,
+  link_token: z.string().max(4096),
+  /** False only asks what the link would give. */
+  consume: z.boolean().default(true),
+});
+export const claimResponse = z.strictObject({
+  export_id: idSchema,
+  file_name: z.string(),
+  size_bytes: z.int().min(0),
+  /** When the export goes. */
+  expires_at: z.iso.datetime(),
+  /** Where it is when not on the worker's own shelf. */
+  s3: z
+    .strictObject({
+      object_key: z.string(),
+      destination: destinationConnection,
+      /** Sealed to the credentials recipient. */
+      destination_secret_sealed: z.string().nullable(),
+    })
+    .nullable(),
+});

@@ -53,6 +53,8 @@ const validationSpec = z.strictObject({
   kind: z.literal('validation'),
   snapshot: snapshotRef,
   level: validationLevel.default('full'),
+  /** Whether there is a key at hand, so that what is stored can be opened; else it is only compared. */
+  opened: z.boolean().default(true),
 });
 
 /** What of a snapshot's index is wanted; all that is set must hold. */
@@ -94,7 +96,12 @@ const probeSpec = z.strictObject({
 });
 
 /** Removes the bytes of a snapshot; that there are none left is success. */
-const retentionSpec = z.strictObject({ kind: z.literal('retention'), snapshot: snapshotRef });
+const retentionSpec = z.strictObject({
+  kind: z.literal('retention'),
+  snapshot: snapshotRef,
+  /** Of the sync engine: the job's other versions, which share objects with this one. */
+  keep_versions: z.array(z.string()).default([]),
+});
 
 /** Rewrites the age headers of a snapshot for other recipients; the payload stays as it is. */
 const maintenanceSpec = z.strictObject({

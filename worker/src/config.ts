@@ -29,10 +29,39 @@ const schema = z.object({
   XVAULT_RESTORE_ROOTS: absoluteDirectories.default([]),
   /** CIDRs of otherwise forbidden networks (loopback, private) that sources may be in. */
   XVAULT_ALLOW_NETWORKS: listText.pipe(z.array(z.union([z.cidrv4(), z.cidrv6()]))).default([]),
+  /** The platform's own bucket, for destinations of type `platform_s3`; it and both keys are given together. */
+  XVAULT_S3_BUCKET: z.string().min(1).optional(),
+  /** AWS when absent. */
+  XVAULT_S3_ENDPOINT: z.url({ protocol: /^https?$/ }).optional(),
+  XVAULT_S3_REGION: z.string().min(1).default('us-east-1'),
+  /** Put before every key. */
+  XVAULT_S3_PREFIX: z
+    .string()
+    .max(512)
+    .regex(/^[^/\r\n\0][^\r\n\0]*$/, 'must not begin with a slash')
+    .optional(),
+  XVAULT_S3_ACCESS_KEY_ID: z.string().min(1).optional(),
+  XVAULT_S3_SECRET_ACCESS_KEY: z.string().min(1).optional(),
+  XVAULT_S3_PATH_STYLE: booleanWord.default(true),
+  XVAULT_S3_CA_PEM: z.string().optional(),
+  XVAULT_S3_STORAGE_CLASS: z.string().min(1).optional(),
+  XVAULT_S3_SERVER_SIDE_ENCRYPTION: z.enum(['none', 'AES256', 'aws:kms']).default('none'),
+  XVAULT_S3_KMS_KEY_ID: z.string().min(1).optional(),
+  /** Program that the sync engine runs. */
+  XVAULT_RCLONE: z.string().min(1).default('rclone'),
+  /** The platform's OAuth apps, for renewing the tokens of connections. The same as the Hub's. */
+  XVAULT_GOOGLE_CLIENT_ID: z.string().min(1).optional(),
+  XVAULT_GOOGLE_CLIENT_SECRET: z.string().min(1).optional(),
+  XVAULT_GOOGLE_TOKEN_URL: z.url().default('https://oauth2.googleapis.com/token'),
+  XVAULT_DROPBOX_CLIENT_ID: z.string().min(1).optional(),
+  XVAULT_DROPBOX_CLIENT_SECRET: z.string().min(1).optional(),
+  XVAULT_DROPBOX_TOKEN_URL: z.url().default('https://api.dropboxapi.com/oauth2/token'),
   /** Where export downloads are served. */
   XVAULT_WORKER_HOST: z.string().default('127.0.0.1'),
   XVAULT_WORKER_PORT: integerText.pipe(z.int().min(0).max(65535)).default(8090),
   XVAULT_WORKER_PUBLIC_URL: z.url().optional(),
+  /** How long after a download link was claimed its download may be gone on with. */
+  XVAULT_DOWNLOAD_RESUME_MINUTES: integerText.pipe(z.int().min(1).max(10_080)).default(120),
   /** How long SIGTERM waits for runs before it hands them back. */
   XVAULT_DRAIN_GRACE_SECONDS: integerText.default(30),
   /** How often leftovers of dead attempts and expired exports are looked for. */

@@ -62,8 +62,9 @@ export class Sweeping {
   async #sweep(): Promise<void> {
     try {
       const parts = await sweepStorage(this.#deps);
-      const exports = await this.#deps.shelf.sweep(Date.now());
       const restores = await this.#deps.journal.sweep(Date.now());
+      // Last: some are in buckets, which may be away.
+      const exports = await this.#deps.shelf.sweep(Date.now());
       if (parts + exports + restores > 0)
         this.#deps.logger.info({ parts, exports, restores }, 'sweep removed leftovers');
     } catch (error) {

@@ -3,6 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@xvault/shared/logging.ts';
 import type { WorkerConfig } from './config.ts';
 import { buildDownloadServer } from './downloads/download-server.ts';
+import { DownloadSessions } from './downloads/download-sessions.ts';
+import { exportPresigner, exportRemover } from './downloads/export-objects.ts';
 import { ExportShelf } from './downloads/export-shelf.ts';
 import { RestoreJournal } from './engines/archive/restore-journal.ts';
 import { checkHandlers } from './handlers/check-handlers.ts';
@@ -31,14 +33,23 @@ export async function startWorker(config: WorkerConfig, logger: Logger, signal: 
   const workerId = await state.workerId(config.XVAULT_WORKER_ID);
   const hub = new HubClient(config.XVAULT_HUB_URL);
   const storage = createLocalFsStorage(config.XVAULT_STORAGE_DIR);
-  const shelf = new ExportShelf(config.XVAULT_EXPORTS_DIR);
+  const shelf = new ExportShelf(config.XVAULT_EXPORTS_DIR, exportRemover({ config, storage, workerId }));
   // No run goes on yet: what is half-written is a killed process's.
   await shelf.removeParts();
   const journal = new RestoreJournal(join(config.XVAULT_WORKER_DATA_DIR, 'restores'));
-  const handlers = createHandlers({ config, storage, shelf, journal, workerId });
+  const handlers = createHandlers({ config, hub, storage, shelf, journal, workerId });
   checkHandlers(handlers.table);
 
-  const downloads = buildDownloadServer({ hub, shelf, workerId, logger });
+  const downloads = buildDownloadServer({
+    hub,
+    shelf,
+    sessions: await DownloadSessions.open(config.XVAULT_WORKER_DATA_DIR),
+    resumeMs: config.XVAULT_DOWNLOAD_RESUME_MINUTES * 60_000,
+    publicUrl: config.XVAULT_WORKER_PUBLIC_URL ?? null,
+    presign: exportPresigner({ config, storage, workerId }),
+    workerId,
+    logger,
+  });
   const address = await downloads.listen({ host: config.XVAULT_WORKER_HOST, port: config.XVAULT_WORKER_PORT });
   const publicUrl = config.XVAULT_WORKER_PUBLIC_URL ?? address;
   const settings = await register({

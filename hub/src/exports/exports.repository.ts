@@ -66,23 +66,34 @@ export async function setLink(db: Db, tenantId: string, exportId: string, linkHa
   return link_expires_at;
 }
 
-/** For the worker that keeps the file, whatever the tenant. */
+/** For a worker that can hand out the file, whatever the tenant: the one that keeps it, or any where it is in a bucket. */
 export function findExportOfWorker(db: Db, workerId: string, exportId: string) {
   return db
     .selectFrom('exports')
     .selectAll()
     .select(sql<boolean>`expires_at <= now()`.as('is_expired'))
-    .where('worker_id', '=', workerId)
+    .where((where) => where.or([where('worker_id', '=', workerId), where('s3', 'is not', null)]))
     .where('id', '=', exportId)
     .executeTakeFirst();
 }
 
+/** Whether the link is the one that works. */
+export async function isLinkOpen(db: Db, exportId: string, linkHash: string): Promise<boolean> {
+  const found = await db
+    .selectFrom('exports')
+    .select('id')
+    .where('id', '=', exportId)
+    .where('link_hash', '=', linkHash)
+    .where('link_expires_at', '>', sql<Date>`now()`)
+    .executeTakeFirst();
+  return found !== undefined;
+}
+
 /** Uses up the link: of any number of callers at once, one gets the row. */
-export function takeLink(db: Db, workerId: string, exportId: string, linkHash: string) {
+export function takeLink(db: Db, exportId: string, linkHash: string) {
   return db
     .updateTable('exports')
     .set({ link_hash: null, link_expires_at: null })
-    .where('worker_id', '=', workerId)
     .where('id', '=', exportId)
     .where('link_hash', '=', linkHash)
     .where('link_expires_at', '>', sql<Date>`now()`)

@@ -108,13 +108,28 @@ describe.each(databaseKinds)('what follows from the end of a run, on %s', (datab
     expect(row).toMatchObject({ status: 'committed', validation_status: 'not_run', verified_at: null });
   });
 
-  it('no validation follows where the job does not ask or the platform holds no key', async () => {
+  it('no validation follows where the job does not ask; one that opens nothing where the platform holds no key', async () => {
     const plain = await seedTenant(hub.db);
-    const keyless = await seedTenant(hub.db, { validationMode: 'post_run' });
-    await hub.db.updateTable('tenants').set({ identity_sealed: null }).where('id', '=', keyless.tenantId).execute();
-    for (const of of [plain, keyless]) {
-      expect(await validationsOf((await backUp(of)).snapshot.snapshot_id)).toEqual([]);
+    expect(await validationsOf((await backUp(plain)).snapshot.snapshot_id)).toEqual([]);
+    for (const opened of [true, false]) {
+      const asking = await seedTenant(hub.db, { validationMode: 'post_run' });
+      const ofTenant = hub.db.updateTable('tenant_keys').where('tenant_id', '=', asking.tenantId);
+      if (!opened) await ofTenant.set({ identity_sealed: null }).execute();
+      const { snapshot } = await backUp(asking);
+      expect(await validationsOf(snapshot.snapshot_id)).toMatchObject([{ spec: { level: 'full', opened } }]);
     }
+  });
+
+  it('keeps the level and the words of the last verdict with the snapshot', async () => {
+    const { snapshot } = await backUp();
+    const started = await startValidation(snapshot);
+    const found = { files_checked: 2, bytes_checked: 10, differing: [], error_code: null, excerpt: 'all match' };
+    await worker.finish(started, outcomes.completed({ kind: 'validation', verdict: 'success', ...found }));
+    expect(await snapshotRow(snapshot.snapshot_id)).toMatchObject({
+      validation_status: 'success',
+      validation_level: 'full',
+      validation_excerpt: 'all match',
+    });
   });
 
   async function restore(snapshot: SnapshotResult): Promise<{ exportId: string; started: StartResponse }> {

@@ -51,7 +51,7 @@ describe.each(databaseKinds)('deleting snapshots on %s', (database) => {
     expect((await client('POST', `/api/v1/snapshots/${older()}/validate`)).status).toBe(409);
 
     const started = await steps.begin({ id: String(answer.body.id) }, worker);
-    expect(started).toMatchObject({ kind: 'retention', tenant_identity_sealed: null, source_secret_sealed: null });
+    expect(started).toMatchObject({ kind: 'retention', tenant_identities_sealed: [], source_secret_sealed: null });
     expect(await worker.takeTicket('own')).toMatchObject({ runId: started.run_id, kind: 'retention' });
     expect((await worker.finish(started, done)).body.run_status).toBe('success');
     expect(await statusOf(older())).toBe('deleted');

@@ -5,7 +5,13 @@ import type { Database, RunRow, SnapshotRow } from '../db/schema.ts';
 import { findKeptDestination } from '../destinations/destinations.repository.ts';
 import { createRun } from '../lifecycle/create-run.ts';
 import { toSnapshotRef } from './snapshot-ref.ts';
-import { findSnapshotForUpdate, hasAnotherCommitted, listOpenRuns, setSnapshotStatus } from './snapshots.repository.ts';
+import {
+  findSnapshotForUpdate,
+  hasAnotherCommitted,
+  listOpenRuns,
+  listOtherVersions,
+  setSnapshotStatus,
+} from './snapshots.repository.ts';
 import { ofSnapshot } from './snapshots.service.ts';
 
 interface DeleteRequest {
@@ -45,7 +51,11 @@ export async function deleteSnapshot(
       tenantId,
       kind: 'retention',
       trigger: 'manual',
-      spec: { kind: 'retention', snapshot: toSnapshotRef(snapshot, destination) },
+      spec: {
+        kind: 'retention',
+        snapshot: toSnapshotRef(snapshot, destination),
+        keep_versions: await listOtherVersions(trx, snapshot),
+      },
       ...ofSnapshot(snapshot),
     });
     const details = { run_id: run.id, force };

@@ -1,5 +1,5 @@
 import { type ErrorCode, errorCodes, XVaultError } from '@xvault/shared/errors.ts';
-import { type FileEntry, runResult } from '@xvault/shared/run-kinds.ts';
+import { type FileEntry, type FileSearch, runResult } from '@xvault/shared/run-kinds.ts';
 import { ownerOf } from '@xvault/shared/snapshots.ts';
 import type { Kysely } from 'kysely';
 import type { Database, RunRow } from '../db/schema.ts';
@@ -17,6 +17,7 @@ export interface FilesRequest {
   readonly snapshotId: string;
   readonly path: string;
   readonly recursive: boolean;
+  readonly search: FileSearch | null;
   readonly offset: number;
   readonly limit: number;
   /** Aborted when the client is gone. */
@@ -45,7 +46,7 @@ export async function listFiles(deps: Pick<AppDeps, 'config' | 'open' | 'hubEven
 }
 
 async function askForFiles(db: Kysely<Database>, request: FilesRequest): Promise<RunRow> {
-  const { tenantId, snapshotId, path, recursive, offset, limit } = request;
+  const { tenantId, snapshotId, path, recursive, search, offset, limit } = request;
   return db.transaction().execute(async (trx) => {
     const { snapshot, ref } = await lockReadable(trx, tenantId, snapshotId);
     const owner = ownerOf(snapshot.locator);
@@ -53,7 +54,7 @@ async function askForFiles(db: Kysely<Database>, request: FilesRequest): Promise
     if (silentMs === undefined || silentMs > workerSilentLimitMs) {
       throw new XVaultError('WORKER_OFFLINE', { detail: `worker ${owner}` });
     }
-    const probe = { type: 'files', snapshot: ref, path, recursive, offset, limit } as const;
+    const probe = { type: 'files', snapshot: ref, path, recursive, search, offset, limit } as const;
     return createRun(trx, {
       tenantId,
       kind: 'probe',
@@ -89,7 +90,7 @@ function knownCode(code: string | null): ErrorCode {
 
 async function cancelUnwanted(db: Kysely<Database>, tenantId: string, runId: string): Promise<void> {
   try {
-    await cancelRun(db, tenantId, runId);
+    await cancelRun(db, { userId: null, address: null }, tenantId, runId);
   } catch (error) {
     // It ended in this very moment; its result is cleared with the others that nobody fetched.
     if (!(error instanceof XVaultError && error.code === 'RUN_NOT_CANCELLABLE')) throw error;

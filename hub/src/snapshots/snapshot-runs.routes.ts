@@ -8,8 +8,9 @@ import { acceptRun } from '../http/run-accepted.ts';
 import { idempotencyHeaders } from '../idempotency/idempotency.ts';
 import { runView, toRunView } from '../runs/run-view.ts';
 import { deleteSnapshot } from './delete-snapshot.ts';
-import { deleteQuery, restoreAccepted, restoreBody } from './snapshots.schema.ts';
-import { restoreSnapshot, validateSnapshot } from './snapshots.service.ts';
+import { restoreSnapshot } from './restore-snapshot.ts';
+import { deleteQuery, restoreAccepted, restoreBody, validateBody } from './snapshots.schema.ts';
+import { validateSnapshot } from './snapshots.service.ts';
 
 const tags = ['snapshots'];
 const unreadable = ['NOT_FOUND', 'SNAPSHOT_UNAVAILABLE', 'TENANT_KEY_UNAVAILABLE'] as const;
@@ -17,24 +18,24 @@ const unreadable = ['NOT_FOUND', 'SNAPSHOT_UNAVAILABLE', 'TENANT_KEY_UNAVAILABLE
 /** What makes runs that read a snapshot or remove it. */
 export const snapshotRunsRoutes: FastifyPluginAsyncZod = async (app) => {
   const { db } = app.deps.open;
-  const { exportTtlHours } = app.deps.config;
+  const { config } = app.deps;
 
   app.post(
     '/snapshots/:id/restore',
     {
       schema: {
-        summary: 'Restore a snapshot, or some of its paths, to an export or a directory',
+        summary: 'Restore a snapshot, or some of its paths: to an export, a directory, a source or a database',
         tags,
         params: idParams,
         headers: idempotencyHeaders,
         body: restoreBody,
-        response: responses({ 202: restoreAccepted }, ...unreadable, 'PATH_NOT_ALLOWED'),
+        response: responses({ 202: restoreAccepted }, ...unreadable, 'PATH_NOT_ALLOWED', 'RESTORE_TARGET_UNSUPPORTED'),
       },
     },
     async (request, reply) => {
       const { tenantId } = requireTenant(request);
       const asked = { tenantId, snapshotId: request.params.id, idempotencyKey: request.headers['idempotency-key'] };
-      const run = await restoreSnapshot(db, actorOf(request), asked, request.body, exportTtlHours);
+      const run = await restoreSnapshot(db, actorOf(request), asked, request.body, config);
       return acceptRun(reply, run).send({ run: toRunView(run), export_id: run.export_id });
     },
   );
@@ -43,17 +44,20 @@ export const snapshotRunsRoutes: FastifyPluginAsyncZod = async (app) => {
     '/snapshots/:id/validate',
     {
       schema: {
-        summary: 'Verify all contents of a snapshot',
+        summary: 'Verify a snapshot',
+        description:
+          'By default every byte of it. Where the platform has no key, what is stored is compared but not opened.',
         tags,
         params: idParams,
         headers: idempotencyHeaders,
+        body: validateBody,
         response: responses({ 202: runView }, ...unreadable),
       },
     },
     async (request, reply) => {
       const { tenantId } = requireTenant(request);
       const asked = { tenantId, snapshotId: request.params.id, idempotencyKey: request.headers['idempotency-key'] };
-      const run = await validateSnapshot(db, actorOf(request), asked);
+      const run = await validateSnapshot(db, actorOf(request), asked, request.body?.level ?? 'full');
       return acceptRun(reply, run).send(toRunView(run));
     },
   );

@@ -23,6 +23,8 @@ export function toSnapshotView(row: SnapshotRow): z.infer<typeof snapshotView> {
     encryption: row.encryption,
     warnings: row.warnings,
     validation_status: row.validation_status,
+    validation_level: row.validation_level,
+    validation_excerpt: row.validation_excerpt,
     verified_at: row.verified_at?.toISOString() ?? null,
     locked_until: row.locked_until?.toISOString() ?? null,
     created_at: row.created_at.toISOString(),

@@ -1,3 +1,4 @@
+import { fileSearch } from '@xvault/shared/run-kinds.ts';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { clientGone } from '../http/client-gone.ts';
 import { idParams } from '../http/id-params.ts';
@@ -50,7 +51,7 @@ export const snapshotsRoutes: FastifyPluginAsyncZod = async (app) => {
     '/snapshots/:id/files',
     {
       schema: {
-        summary: 'List files of a snapshot',
+        summary: 'List or search files of a snapshot',
         description:
           'A worker reads them from the encrypted index. Bytes that are not UTF-8 are written `\\xHH`, a backslash `\\\\`.',
         tags,
@@ -68,9 +69,17 @@ export const snapshotsRoutes: FastifyPluginAsyncZod = async (app) => {
     },
     async (request, reply) => {
       const { tenantId } = requireTenant(request);
-      const { recursive, ...query } = request.query;
-      const asked = { tenantId, snapshotId: request.params.id, recursive: recursive === 'true', ...query };
-      return listFiles(app.deps, { ...asked, signal: clientGone(reply) });
+      const { recursive, path, offset, limit, ...search } = request.query;
+      return listFiles(app.deps, {
+        tenantId,
+        snapshotId: request.params.id,
+        path,
+        recursive: recursive === 'true',
+        search: Object.values(search).some((value) => value !== undefined) ? fileSearch.parse(search) : null,
+        offset,
+        limit,
+        signal: clientGone(reply),
+      });
     },
   );
 };

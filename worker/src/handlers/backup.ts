@@ -3,10 +3,17 @@ import type { ResultInput } from '@xvault/shared/run-kinds.ts';
 import { pathToText } from '../artifact/path-text.ts';
 import type { ItemCode, SkippedItem } from '../connectors/connector.ts';
 import { backupToSnapshot } from '../engines/archive/backup.ts';
-import { localPathOf } from '../storage/local-fs.ts';
+import { filteredSession, type LeftOut } from '../engines/archive/filter.ts';
+import { withReadConcurrency } from '../engines/archive/read-concurrency.ts';
+import { throttledSession } from '../engines/archive/throttled-sessions.ts';
+import { openStorage } from '../storage/open-storage.ts';
+import type { SnapshotStorage } from '../storage/storage.ts';
+import { sweepStorage } from '../storage/sweeper.ts';
 import type { HandlerDeps } from './deps.ts';
 import type { RunContext } from './handler.ts';
+import { withHooks } from './hooked.ts';
 import { progressReporter } from './progress-reporter.ts';
+import { runThrottle } from './run-throttle.ts';
 
 /** Progress events of a run are at least this far apart. */
 const progressEventMs = 2_000;
@@ -24,26 +31,42 @@ export async function handleBackup(context: RunContext<'backup'>, deps: HandlerD
   const { start, spec, signal } = context;
   if (start.snapshot_id === null) throw new Error('the Hub gave no snapshot id for a backup');
   const place = { tenantId: start.tenant_id, sourceId: spec.source_id, snapshotId: start.snapshot_id };
-  const session = await deps.sources.connect(spec.source, start.source_secret_sealed, signal);
+  const { options } = spec;
+  const opened = await openStorage(
+    { destination: spec.destination, sealed: start.destination_secret_sealed, signal, listOnly: place },
+    deps,
+  );
+  if (opened.objects !== null) await sweepBucket(context, deps, opened.storage);
+  const { throttle, end } = runThrottle(context, options.bandwidth_limit_bps);
   try {
-    const { snapshot } = await backupToSnapshot({
-      session,
-      storage: deps.storage,
-      place,
-      epoch: start.epoch,
-      provenance: {
-        jobId: spec.job_id,
-        runId: start.run_id,
-        attempt: start.attempt,
-        workerId: deps.workerId,
-        destinationId: spec.destination_id,
-      },
-      recipients: spec.recipients,
-      options: spec.options,
-      pool: deps.pool,
-      signal,
-      onProgress: progressReporter(context, progressEventMs),
-      onWarning: (item) => warn(context, item),
+    const snapshot = await withHooks(context, deps, async (connected) => {
+      const { session, leftOut } = filteredSession(connected, {
+        include: options.include,
+        exclude: options.exclude,
+        maxFileBytes: options.max_file_bytes,
+        followSymlinks: options.follow_symlinks,
+      });
+      const stored = await backupToSnapshot({
+        session: withReadConcurrency(throttledSession(session, throttle), options.read_concurrency),
+        storage: opened.storage,
+        place,
+        epoch: start.epoch,
+        provenance: {
+          jobId: spec.job_id,
+          runId: start.run_id,
+          attempt: start.attempt,
+          workerId: deps.workerId,
+          destinationId: spec.destination_id,
+        },
+        recipients: spec.recipients,
+        options,
+        pool: deps.pool,
+        signal,
+        onProgress: progressReporter(context, progressEventMs),
+        onWarning: (item) => warn(context, item),
+      });
+      tellLeftOut(context, leftOut);
+      return stored.snapshot;
     });
     context.emit({
       type: 'summary',
@@ -52,11 +75,37 @@ export async function handleBackup(context: RunContext<'backup'>, deps: HandlerD
       message_id: 'backup_published',
       params: { files: snapshot.file_count, bytes: snapshot.source_bytes, stored_bytes: snapshot.stored_bytes },
     });
-    const locator = { storage_backend: 'local_fs', worker_id: deps.workerId, local_path: localPathOf(place) } as const;
+    const locator = await opened.locatorOf(place);
     return { kind: 'backup', snapshot: { ...snapshot, locator } };
   } finally {
-    await session.close();
+    end();
   }
+}
+
+/** A bucket that a run has the keys of is swept by that run, of what earlier attempts for this source left in it. */
+async function sweepBucket(
+  { logger, signal }: RunContext<'backup'>,
+  { hub, workerId }: HandlerDeps,
+  storage: SnapshotStorage,
+): Promise<void> {
+  try {
+    await sweepStorage({ storage, hub, workerId, logger, shared: true });
+  } catch (error) {
+    signal.throwIfAborted();
+    logger.warn({ err: error }, 'the bucket was not swept; the next backup tries again');
+  }
+}
+
+/** Left out as the customer asked: said once, and no warning. */
+function tellLeftOut(context: RunContext<'backup'>, { files, bytes }: Readonly<LeftOut>): void {
+  if (files === 0) return;
+  context.emit({
+    type: 'summary',
+    level: 'info',
+    code: 'FILES_LEFT_OUT',
+    message_id: 'files_left_out',
+    params: { files, bytes },
+  });
 }
 
 function warn(context: RunContext<'backup'>, item: SkippedItem): void {

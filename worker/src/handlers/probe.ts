@@ -1,10 +1,12 @@
-import { assertNever, XVaultError } from '@xvault/shared/errors.ts';
+import { assertNever } from '@xvault/shared/errors.ts';
 import type { ResultInput } from '@xvault/shared/run-kinds.ts';
+import { openIndex } from '../artifact/artifact-reader.ts';
 import type { SourceProbe } from '../connectors/connector.ts';
 import { listFiles } from '../engines/archive/files.ts';
 import type { HandlerDeps } from './deps.ts';
 import type { RunContext } from './handler.ts';
-import { openSnapshot } from './open-snapshot.ts';
+import { accessSnapshot } from './open-snapshot.ts';
+import { probeDestination } from './probe-destination.ts';
 
 /** Short questions: does this source answer, and what is in this snapshot. */
 export async function handleProbe(context: RunContext<'probe'>, deps: HandlerDeps): Promise<ResultInput<'probe'>> {
@@ -27,17 +29,22 @@ export async function handleProbe(context: RunContext<'probe'>, deps: HandlerDep
       };
     }
     case 'files': {
-      const reader = await openSnapshot(start, probe.snapshot, deps);
+      const { snapshot, path, recursive, search, offset, limit } = probe;
+      const index = await openIndex({
+        ...(await accessSnapshot(start, snapshot, deps, signal)),
+        expected: { artifactBytes: snapshot.artifact_bytes, indexBytes: snapshot.index_bytes },
+      });
       try {
-        const { path, recursive, offset, limit } = probe;
-        const page = await listFiles({ reader, path, recursive, offset, limit, signal });
+        const { frames } = index;
+        const known = { frames, indexSha256: snapshot.index_sha256, cache: deps.browseCache };
+        const page = await listFiles({ ...known, path, recursive, search, offset, limit, signal });
         return { kind: 'probe', probe: { type: 'files', entries: page.entries, next_offset: page.nextOffset } };
       } finally {
-        await reader.close();
+        await index.close();
       }
     }
     case 'destination':
-      throw new XVaultError('NO_CAPABLE_WORKER', { detail: 'destinations cannot be tested yet' });
+      return probeDestination(context, probe, deps);
     default:
       return assertNever(probe);
   }

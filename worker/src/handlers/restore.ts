@@ -1,76 +1,82 @@
-import { XVaultError } from '@xvault/shared/errors.ts';
 import type { ResultInput } from '@xvault/shared/run-kinds.ts';
 import type { ArtifactReader } from '../artifact/artifact-reader.ts';
-import type { ExportFormat } from '../engines/archive/export.ts';
-import { exportSnapshot, restoreToDirectory } from '../engines/archive/restore.ts';
+import { restoreToDirectory } from '../engines/archive/restore.ts';
+import { throttledReader } from '../engines/archive/throttled-sessions.ts';
 import type { HandlerDeps } from './deps.ts';
 import type { RunContext } from './handler.ts';
 import { openSnapshot } from './open-snapshot.ts';
 import { statusReporter } from './progress-reporter.ts';
+import { restoreToDatabase } from './restore-database.ts';
+import { exportEncrypted, exportFiles } from './restore-export.ts';
+import { restoreToSource } from './restore-source.ts';
+import { runThrottle } from './run-throttle.ts';
 
 const progressEventMs = 2_000;
 
-/** Brings all or chosen files of a snapshot back, to an export or a directory of this worker. */
+/** Brings all or chosen files of a snapshot back: to an export, a directory of this worker, a source or a database. */
 export async function handleRestore(
   context: RunContext<'restore'>,
   deps: HandlerDeps,
 ): Promise<ResultInput<'restore'>> {
-  const reader = await openSnapshot(context.start, context.spec.snapshot, deps);
-  try {
-    const result = await restore(context, deps, reader);
-    context.emit({
-      type: 'summary',
-      level: 'info',
-      code: 'RESTORE_DONE',
-      message_id: 'restore_done',
-      params: { files: result.file_count, bytes: result.bytes },
-    });
-    return result;
-  } finally {
-    await reader.close();
-  }
+  const onProgress = statusReporter(context, progressEventMs);
+  const result = await restore(context, deps, onProgress);
+  context.emit({
+    type: 'summary',
+    level: 'info',
+    code: 'RESTORE_DONE',
+    message_id: context.spec.dry_run ? 'restore_tried' : 'restore_done',
+    params: { files: result.file_count, bytes: result.bytes },
+  });
+  return result;
 }
+
+type OnProgress = ReturnType<typeof statusReporter>;
 
 async function restore(
   context: RunContext<'restore'>,
   deps: HandlerDeps,
-  reader: ArtifactReader,
+  onProgress: OnProgress,
 ): Promise<ResultInput<'restore'>> {
-  const { spec, start, signal } = context;
-  const common = { reader, paths: spec.paths, signal, onProgress: statusReporter(context, progressEventMs) };
-  switch (spec.target.type) {
-    case 'directory': {
-      const restored = await restoreToDirectory({
-        ...common,
-        targetPath: spec.target.path,
-        allowedRoots: deps.config.XVAULT_RESTORE_ROOTS,
-        allowSetuid: spec.target.allow_setuid,
-        runId: start.run_id,
-        epoch: start.epoch,
-        journal: deps.journal,
-      });
-      return { kind: 'restore', file_count: restored.fileCount, bytes: restored.bytes, export: null };
+  const { target, snapshot } = context.spec;
+  if (target.type === 'export' && target.format === 'encrypted') return exportEncrypted(context, deps, onProgress);
+  const opened = await openSnapshot(context.start, snapshot, deps, context.signal);
+  const { throttle, end } = runThrottle(context, null);
+  const reader = throttledReader(opened, throttle);
+  try {
+    switch (target.type) {
+      case 'export':
+        return await exportFiles(context, deps, { reader, onProgress });
+      case 'directory':
+        return await restoreDirectory(context, deps, reader, onProgress);
+      case 'source':
+        return await restoreToSource(context, deps, { reader, target, onProgress });
+      case 'database':
+        return await restoreToDatabase(context, deps, { reader, target, onProgress });
     }
-    case 'export': {
-      if (spec.export_id === null || spec.export_expires_at === null) throw new Error('the Hub gave no export id');
-      await deps.shelf.prepare(spec.export_id, spec.export_expires_at);
-      const made = await exportSnapshot({
-        ...common,
-        format: supportedFormat(spec.target.format),
-        exportsDir: deps.shelf.root,
-        exportId: spec.export_id,
-        snapshotId: spec.snapshot.snapshot_id,
-        epoch: start.epoch,
-      });
-      const file = { size_bytes: made.sizeBytes, sha256: made.sha256, file_name: made.fileName };
-      return { kind: 'restore', file_count: made.fileCount, bytes: made.bytes, export: file };
-    }
-    default:
-      throw new XVaultError('RESTORE_TARGET_UNSUPPORTED', { detail: `target ${spec.target.type}` });
+  } finally {
+    end();
+    await reader.close();
   }
 }
 
-function supportedFormat(format: string): ExportFormat {
-  if (format === 'tar.zst' || format === 'zip') return format;
-  throw new XVaultError('RESTORE_TARGET_UNSUPPORTED', { detail: `format ${format}` });
+async function restoreDirectory(
+  { spec, start, signal }: RunContext<'restore'>,
+  deps: HandlerDeps,
+  reader: ArtifactReader,
+  onProgress: OnProgress,
+): Promise<ResultInput<'restore'>> {
+  if (spec.target.type !== 'directory') throw new Error('the target is no directory');
+  const { fileCount, bytes, entryCount } = await restoreToDirectory({
+    reader,
+    paths: spec.paths,
+    targetPath: spec.target.path,
+    allowedRoots: deps.config.XVAULT_RESTORE_ROOTS,
+    allowSetuid: spec.target.allow_setuid,
+    runId: start.run_id,
+    epoch: start.epoch,
+    journal: deps.journal,
+    signal,
+    onProgress,
+  });
+  return { kind: 'restore', file_count: fileCount, bytes, export: null, actions: { create: entryCount } };
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type SnapshotRef, snapshotRef } from '@xvault/shared/snapshots.ts';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { readWorkerConfig } from '../config.ts';
 import { createLocalFsStorage, localPathOf } from '../storage/local-fs.ts';
 import { type SnapshotStorage, snapshotFiles } from '../storage/storage.ts';
 import type { RunContext } from './handler.ts';
@@ -39,7 +40,7 @@ function context(more: Partial<SnapshotRef> = {}, signal = new AbortController()
     index_sha256: 'b'.repeat(64),
     ...more,
   });
-  const spec = { kind: 'retention', snapshot } as const;
+  const spec = { kind: 'retention', snapshot, keep_versions: [] as string[] } as const;
   const start = {
     run_id: 'run',
     tenant_id: place.tenantId,
@@ -63,11 +64,24 @@ function context(more: Partial<SnapshotRef> = {}, signal = new AbortController()
     start,
     spec,
     signal,
+    bandwidth: { limitBps: null, onChange: () => nothing },
     logger,
     emit: nothing,
     progress: nothing,
     countWarning: nothing,
+    note: nothing,
+    keep: async () => ({ generation: null }),
   } as RunContext<'retention'>;
+}
+
+function depsOf(workerId: string) {
+  const config = readWorkerConfig({
+    XVAULT_HUB_URL: 'http://127.0.0.1:1',
+    XVAULT_REDIS_URL: 'redis://127.0.0.1:1',
+    XVAULT_ENROLMENT_TOKEN: 'x'.repeat(32),
+    XVAULT_CREDENTIALS_IDENTITY: 'AGE-SECRET-KEY-1XVAULT',
+  });
+  return { storage, workerId, config };
 }
 
 async function stored(): Promise<string[]> {
@@ -77,18 +91,18 @@ async function stored(): Promise<string[]> {
 }
 
 test('removes the snapshot and no other; bytes that are gone already are no error', async () => {
-  const deps = { storage, workerId: 'w1' };
+  const deps = depsOf('w1');
   expect(await handleRetention(context(), deps)).toEqual({ kind: 'retention' });
   expect(await stored()).toEqual(['other']);
   expect(await handleRetention(context(), deps)).toEqual({ kind: 'retention' });
   expect(await stored()).toEqual(['other']);
 });
 
-test('removes nothing that is another worker’s, another tenant’s or of another id', async () => {
+test('removes nothing that is another worker’s, another tenant’s or another source’s', async () => {
   const missing = { code: 'ARTIFACT_MISSING' };
-  await expect(handleRetention(context(), { storage, workerId: 'w2' })).rejects.toMatchObject(missing);
-  const deps = { storage, workerId: 'w1' };
-  await expect(handleRetention(context({ snapshot_id: 'other' }), deps)).rejects.toMatchObject(missing);
+  await expect(handleRetention(context(), depsOf('w2'))).rejects.toMatchObject(missing);
+  const deps = depsOf('w1');
+  await expect(handleRetention(context({ source_id: 'other' }), deps)).rejects.toMatchObject(missing);
   const local_path = localPathOf({ ...place, tenantId: 'stranger' });
   const locator = { storage_backend: 'local_fs', worker_id: 'w1', local_path } as const;
   await expect(handleRetention(context({ locator }), deps)).rejects.toMatchObject(missing);
@@ -97,6 +111,6 @@ test('removes nothing that is another worker’s, another tenant’s or of anoth
 
 test('removes nothing once the run is stopped', async () => {
   const stopped = context({}, AbortSignal.abort(new Error('stopped')));
-  await expect(handleRetention(stopped, { storage, workerId: 'w1' })).rejects.toThrow('stopped');
+  await expect(handleRetention(stopped, depsOf('w1'))).rejects.toThrow('stopped');
   expect(await stored()).toEqual(['other', 'snapshot']);
 });

@@ -3,8 +3,14 @@ import { unseal } from '@xvault/shared/sealing.ts';
 import { type SourceConnection, type SourceType, sourceSecrets } from '@xvault/shared/sources.ts';
 import type { WorkerConfig } from '../config.ts';
 import type { Connector, SourceProbe, SourceSession } from '../connectors/connector.ts';
+import { createFtpConnector } from '../connectors/ftp/connector.ts';
 import { createLocalConnector } from '../connectors/local/connector.ts';
+import { createMysqlConnector } from '../connectors/mysql/connector.ts';
+import { createPostgresConnector } from '../connectors/postgres/connector.ts';
+import { createS3Connector } from '../connectors/s3/connector.ts';
 import { createSftpConnector } from '../connectors/sftp/connector.ts';
+import { createSshConnector } from '../connectors/ssh/connector.ts';
+import { createWordpressConnector } from '../connectors/wordpress/connector.ts';
 import { createAddressGuard } from '../net/guard.ts';
 
 /** Reaches any source by its type, with the secret still sealed. */
@@ -22,7 +28,13 @@ function createConnectors(config: WorkerConfig): Partial<Record<SourceType, AnyC
   const guard = createAddressGuard({ allow: config.XVAULT_ALLOW_NETWORKS });
   return {
     local: createLocalConnector({ allowedRoots: config.XVAULT_LOCAL_ROOTS }),
+    s3: createS3Connector({ guard }),
     sftp: createSftpConnector({ guard }),
+    ssh: createSshConnector({ guard }),
+    ftp: createFtpConnector({ guard }),
+    mysql: createMysqlConnector({ guard }),
+    postgres: createPostgresConnector({ guard }),
+    wordpress: createWordpressConnector({ guard }),
   };
 }
 

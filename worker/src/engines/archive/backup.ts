@@ -90,7 +90,13 @@ async function copySource(
   signal: AbortSignal,
 ): Promise<{ warningCount: number; written: WrittenArtifact }> {
   const { session, onWarning } = backup;
-  const listOptions = { oneFileSystem: backup.options.one_file_system, signal };
+  const { one_file_system, follow_symlinks, read_concurrency } = backup.options;
+  const listOptions = {
+    oneFileSystem: one_file_system,
+    followSymlinks: follow_symlinks,
+    ...(read_concurrency === null ? {} : { readConcurrency: read_concurrency }),
+    signal,
+  };
   // The percentage is a comfort: where counting fails, listing will say why, or there is none.
   session.measure(listOptions).then(
     (measure) => progress.measured(measure),

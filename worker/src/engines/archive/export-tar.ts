@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { constants, createZstdCompress } from 'node:zlib';
+import { constants, createGzip, createZstdCompress, type Gzip, type ZstdCompress } from 'node:zlib';
 import type { FilledEntry } from './restore-contents.ts';
 import type { RestoreProgress } from './restore-progress.ts';
 import { tarStream } from './restore-tar.ts';
@@ -10,20 +10,31 @@ const zstdParams = {
   [constants.ZSTD_c_checksumFlag]: 1,
 };
 
-/** The entries as a compressed tar. */
-export async function* tarZstStream(
+const chunkBytes = 256 * 1024;
+
+/** The entries as a tar compressed by zstd. */
+export function tarZstStream(entries: AsyncIterable<FilledEntry>, progress: RestoreProgress): AsyncGenerator<Buffer> {
+  return compressed(entries, progress, createZstdCompress({ params: zstdParams, chunkSize: chunkBytes }));
+}
+
+/** The entries as a tar compressed by gzip, which every system opens. */
+export function tarGzStream(entries: AsyncIterable<FilledEntry>, progress: RestoreProgress): AsyncGenerator<Buffer> {
+  return compressed(entries, progress, createGzip({ level: 5, chunkSize: chunkBytes }));
+}
+
+async function* compressed(
   entries: AsyncIterable<FilledEntry>,
   progress: RestoreProgress,
+  compressor: Gzip | ZstdCompress,
 ): AsyncGenerator<Buffer> {
-  const zstd = createZstdCompress({ params: zstdParams, chunkSize: 256 * 1024 });
-  const feed = pipeline(Readable.from(tarStream(entries, progress)), zstd);
-  // Thrown below, by reading from `zstd` or by awaiting it; never unhandled in between.
+  const feed = pipeline(Readable.from(tarStream(entries, progress)), compressor);
+  // Thrown below, by reading from the compressor or by awaiting it; never unhandled in between.
   feed.catch(() => undefined);
   try {
-    for await (const chunk of zstd) yield chunk as Buffer;
+    for await (const chunk of compressor) yield chunk as Buffer;
     await feed;
   } finally {
-    zstd.destroy();
+    compressor.destroy();
     // The source must be at rest before its reader is closed.
     await Promise.allSettled([feed]);
   }

@@ -3,10 +3,11 @@ import { createReadStream } from 'node:fs';
 import { lstat, mkdir, readdir, readFile, readlink, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { createZstdDecompress } from 'node:zlib';
+import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { describeOutcome, runChild, startChild } from '../../process/run-child.ts';
-import { type ExportFormat, type ExportResult, exportSnapshot } from './export.ts';
+import { type OpenFormat as ExportFormat, type ExportResult, encryptedContents, exportSnapshot } from './export.ts';
+import { writeExportFile } from './export-file.ts';
 import { makeSnapshot, type TestFolder, type TestSnapshot, type TreeEntry, testFolder } from './restore-test-kit.ts';
 
 const big = randomBytes(3_000_000);
@@ -78,12 +79,12 @@ async function unpack(name: string): Promise<string> {
   }
   const tar = startChild({ file: 'tar', args: ['-x', '-p', '-f', '-', '-C', target], stdin: 'pipe' });
   if (tar.stdin === null) throw new Error('tar has no stdin');
-  await pipeline(createReadStream(file), createZstdDecompress(), tar.stdin);
+  await pipeline(createReadStream(file), name.endsWith('.gz') ? createGunzip() : createZstdDecompress(), tar.stdin);
   expect(await tar.outcome).toMatchObject({ succeeded: true });
   return target;
 }
 
-for (const format of ['tar.zst', 'zip'] as const) {
+for (const format of ['tar.zst', 'tar.gz', 'zip'] as const) {
   describe(`an export as ${format}`, () => {
     it('is one private file whose checksum is reported', async () => {
       const result = await exportTo(await makeSnapshot(folder.path, tree), format);
@@ -158,6 +159,57 @@ it('a zip gives back what a zip can hold', async () => {
   expect((await lstat(join(target, 'dir/empty directory'))).isDirectory()).toBe(true);
   expect(await readlink(join(target, 'link'))).toBe('../a\\b');
   expect((await readdir(target)).length).toBe(11);
+});
+
+for (const format of ['tar.zst', 'tar.gz', 'zip'] as const) {
+  it(`a file with holes comes out of a ${format} with the same content`, async () => {
+    const sizeBytes = 30 * 1024 * 1024 + 5;
+    const [first, last] = [randomBytes(4096), randomBytes(1024 * 1024 + 5)];
+    const pieces = [[8192, first] as const, [sizeBytes - last.length, last] as const];
+    const sparse: TreeEntry[] = [
+      { path: '.', type: 'directory' },
+      { path: 'before', type: 'file', data: 'before' },
+      { path: 'holes', type: 'sparse', sizeBytes, pieces },
+      { path: 'nothing but a hole', type: 'sparse', sizeBytes: 100_000, pieces: [[100_000, Buffer.alloc(0)]] },
+      { path: 'other', type: 'hardlink', target: 'holes' },
+    ];
+    const { fileName } = await exportTo(await makeSnapshot(folder.path, sparse), format);
+    const target = await unpack(fileName);
+    const expected = Buffer.alloc(sizeBytes);
+    for (const [offset, data] of pieces) data.copy(expected, offset);
+    expect((await readFile(join(target, 'holes'))).equals(expected)).toBe(true);
+    expect((await readFile(join(target, 'other'))).equals(expected)).toBe(true);
+    expect((await readFile(join(target, 'nothing but a hole'))).equals(Buffer.alloc(100_000))).toBe(true);
+    expect(await readFile(join(target, 'before'), 'utf8')).toBe('before');
+    if (format !== 'zip') expect((await stat(join(target, 'holes'))).blocks * 512).toBeLessThan(2 * 1024 * 1024);
+  });
+}
+
+it('the encrypted export is what is stored, and is not made of what is damaged', async () => {
+  const { storage, place, ref, directory } = await makeSnapshot(folder.path, tree);
+  const signal = new AbortController().signal;
+  const make = () => {
+    const contents = encryptedContents({ storage, place, ref, signal });
+    const { fileName } = contents;
+    return writeExportFile(contents.stream, { exportsDir, exportId: 'export-1', fileName, epoch: 1, signal });
+  };
+  await make();
+  const target = join(folder.path, 'stored');
+  await mkdir(target);
+  await run('tar', ['-xf', join(exportsDir, 'export-1', 'snapshot-snap.encrypted.tar')], target);
+  expect((await readdir(target)).sort()).toEqual(
+    (await readdir(directory)).filter((name) => name !== 'meta.json').sort(),
+  );
+  for (const name of await readdir(target)) {
+    expect((await readFile(join(target, name))).equals(await readFile(join(directory, name)))).toBe(true);
+  }
+  const index = join(directory, 'index.jsonl.zst.enc');
+  const bytes = await readFile(index);
+  bytes.writeUInt8(bytes.readUInt8(300) ^ 1, 300);
+  await writeFile(index, bytes);
+  await expect(make()).rejects.toMatchObject({ code: 'ARTIFACT_CORRUPT' });
+  await writeFile(index, bytes.subarray(1));
+  await expect(make()).rejects.toMatchObject({ code: 'ARTIFACT_TRUNCATED' });
 });
 
 it('takes nothing but ids into a path', async () => {

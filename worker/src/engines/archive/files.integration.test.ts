@@ -1,12 +1,13 @@
-import type { FileEntry } from '@xvault/shared/run-kinds.ts';
-import { fileEntry } from '@xvault/shared/run-kinds.ts';
+import { type FileEntry, type FileSearch, fileEntry, fileSearch } from '@xvault/shared/run-kinds.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ArtifactReader } from '../../artifact/artifact-reader.ts';
-import { formatMtime, listFiles } from './files.ts';
+import { type OpenIndex, openIndex } from '../../artifact/artifact-reader.ts';
+import { BrowseCache } from './browse-cache.ts';
+import { formatMtime, type ListFilesOptions, listFiles } from './files.ts';
 import { makeSnapshot, type TestFolder, testFolder } from './restore-test-kit.ts';
 
 let folder: TestFolder;
-let reader: ArtifactReader;
+let index: OpenIndex;
+let cache: BrowseCache;
 beforeAll(async () => {
   folder = await testFolder();
   const snapshot = await makeSnapshot(folder.path, [
@@ -19,15 +20,24 @@ beforeAll(async () => {
     { path: 'ab', type: 'hardlink', target: 'b.txt' },
     { path: Buffer.from('z\xff', 'latin1'), type: 'file' },
   ]);
-  reader = await snapshot.open();
+  const { storage, place, identity } = snapshot;
+  index = await openIndex({ storage, place, identities: [identity] });
+  cache = new BrowseCache();
 });
 afterAll(async () => {
-  await reader.close();
+  await index.close();
   await folder.remove();
 });
 
-async function list(path: string, recursive = false, offset = 0, limit = 1000) {
-  return await listFiles({ reader, path, recursive, offset, limit, signal: new AbortController().signal });
+async function list(path: string, recursive = false, offset = 0, limit = 1000, more: Partial<ListFilesOptions> = {}) {
+  const { frames } = index;
+  const signal = new AbortController().signal;
+  const known = { frames, indexSha256: 'index', cache, search: null, signal };
+  return await listFiles({ ...known, path, recursive, offset, limit, ...more });
+}
+
+async function search(what: Partial<FileSearch>, path = ''): Promise<string[]> {
+  return paths(await list(path, false, 0, 1000, { search: fileSearch.parse(what) }));
 }
 
 function paths(page: { entries: FileEntry[] }): string[] {
@@ -82,6 +92,23 @@ describe('listing files', () => {
     expect(byPath.get('a/c/deep')).toMatchObject({ size_bytes: 1 });
     expect(byPath.get('a/link')).toMatchObject({ type: 'symlink', link_target: '/etc', sha256: null });
     expect(byPath.get('ab')).toMatchObject({ type: 'hardlink', link_target: 'b.txt' });
+  });
+
+  it('searches all below a path; what is asked for must hold all at once', async () => {
+    expect(await search({ text: 'DEEP' })).toEqual(['a/c/deep']);
+    expect(await search({ text: '\\xFF' })).toEqual(['z\\xff']);
+    expect(await search({ glob: '*.txt' })).toEqual(['b.txt']);
+    expect(await search({ glob: 'a/**' })).toEqual(['a/c', 'a/c/deep', 'a/link']);
+    expect(await search({ glob: 'c/' })).toEqual(['a/c']);
+    expect(await search({ glob: 'deep/' })).toEqual([]);
+    expect(await search({ min_size_bytes: 1 })).toEqual(['b.txt', 'a/c/deep']);
+    expect(await search({ max_size_bytes: 1 })).toEqual(['a/c/deep', 'z\\xff']);
+    expect(await search({ modified_before: '1970-01-01T00:00:00Z' })).toEqual(['a']);
+    expect(await search({ modified_after: '2023-11-14T22:13:20.123456789Z', text: 'b' })).toEqual(['b.txt', 'ab']);
+    expect(await search({ modified_after: '2023-11-14T22:13:20.123456790Z' })).toEqual([]);
+    expect(await search({ text: 'e' }, 'a/c')).toEqual(['a/c/deep']);
+    await expect(search({ text: 'e' }, 'nothing')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(search({ glob: '[a' })).rejects.toMatchObject({ code: 'BAD_REQUEST' });
   });
 
   it('says NOT_FOUND for what the snapshot does not have', async () => {

@@ -4,27 +4,27 @@ import type { ArtifactReader } from '../../artifact/artifact-reader.ts';
 import { pathToText } from '../../artifact/path-text.ts';
 import { ByteCursor } from './restore-cursor.ts';
 import type { RestoreEntry, StoredContent } from './restore-entries.ts';
+import { expandHoles } from './restore-sparse.ts';
 
 /** How many entries are looked ahead for neighbours; bounds memory. */
 const batchSize = 256;
 /** Contents no further apart than this are read in one go. */
 const maxGapBytes = 65_536;
 
-/** An entry with its content; `chunks` must be read to the end before the next entry is asked for. */
-export interface FilledEntry extends RestoreEntry {
-  readonly chunks: AsyncIterable<Buffer>;
-}
+/** An entry with its content, which must be read before the next entry is asked for, or not at all any more. */
+export type Filled<Entry extends RestoreEntry> = Entry & { readonly chunks: AsyncIterable<Buffer> };
+export type FilledEntry = Filled<RestoreEntry>;
 
 /**
  * Reads the contents of entries, neighbours in one range, so that only needed frames are read and none of them twice. When a
  * file's chunks end without a throw its SHA-256 was right; else ARTIFACT_CORRUPT is thrown, and what was read must not be kept.
  */
-export async function* fillEntries(
+export async function* fillEntries<Entry extends RestoreEntry>(
   reader: ArtifactReader,
-  entries: AsyncIterable<RestoreEntry>,
+  entries: AsyncIterable<Entry>,
   signal: AbortSignal,
-): AsyncGenerator<FilledEntry> {
-  let batch: RestoreEntry[] = [];
+): AsyncGenerator<Filled<Entry>> {
+  let batch: Entry[] = [];
   for await (const entry of entries) {
     batch.push(entry);
     if (batch.length < batchSize) continue;
@@ -34,29 +34,36 @@ export async function* fillEntries(
   yield* fillBatch(reader, batch, signal);
 }
 
-interface Run {
-  readonly entries: RestoreEntry[];
+/** The content of one entry, out of order. */
+export async function* contentOf(
+  reader: ArtifactReader,
+  entry: RestoreEntry,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
+  for await (const { chunks } of fillBatch(reader, [entry], signal)) yield* chunks;
+}
+
+interface Run<Entry> {
+  readonly entries: Entry[];
   readonly start: number;
   end: number;
 }
 
-async function* fillBatch(
+async function* fillBatch<Entry extends RestoreEntry>(
   reader: ArtifactReader,
-  batch: readonly RestoreEntry[],
+  batch: readonly Entry[],
   signal: AbortSignal,
-): AsyncGenerator<FilledEntry> {
+): AsyncGenerator<Filled<Entry>> {
   for (const run of runsOf(batch)) {
     const cursor = new ByteCursor(reader.readTar(run.start, run.end - run.start, signal));
-    let position = run.start;
     try {
       for (const entry of run.entries) {
         if (entry.content === null || entry.content.storedBytes === 0) {
           yield { ...entry, chunks: emptyContent(entry) };
           continue;
         }
-        await cursor.skip(entry.content.dataOffset - position);
-        yield { ...entry, chunks: verifiedContent(entry, entry.content, cursor) };
-        position = entry.content.dataOffset + entry.content.storedBytes;
+        await cursor.skip(entry.content.dataOffset - run.start - cursor.taken);
+        yield { ...entry, chunks: contentFrom(entry, entry.content, cursor) };
       }
     } finally {
       await cursor.close();
@@ -64,9 +71,9 @@ async function* fillBatch(
   }
 }
 
-function runsOf(batch: readonly RestoreEntry[]): Run[] {
-  const runs: Run[] = [];
-  let run: Run = { entries: [], start: 0, end: 0 };
+function runsOf<Entry extends RestoreEntry>(batch: readonly Entry[]): Run<Entry>[] {
+  const runs: Run<Entry>[] = [];
+  let run: Run<Entry> = { entries: [], start: 0, end: 0 };
   for (const entry of batch) {
     const { content } = entry;
     if (content !== null && content.storedBytes > 0) {
@@ -84,17 +91,32 @@ function runsOf(batch: readonly RestoreEntry[]): Run[] {
   return runs;
 }
 
+/** As it is stored for a member that is sparse, else whole. */
+function contentFrom(entry: RestoreEntry, content: StoredContent, cursor: ByteCursor): AsyncIterable<Buffer> {
+  const stored = verifiedContent(entry, content, cursor);
+  if (entry.member.sparseBytes !== undefined) return stored;
+  const { sparseRealBytes, trueBytes } = content;
+  return cutAt(sparseRealBytes === null ? stored : expandHoles(stored, sparseRealBytes), trueBytes);
+}
+
+/** The first bytes; the rest is read all the same, for its checksum. */
+async function* cutAt(chunks: AsyncIterable<Buffer>, length: number): AsyncGenerator<Buffer> {
+  let left = length;
+  for await (const piece of chunks) {
+    if (left > 0) yield piece.subarray(0, left);
+    left -= Math.min(left, piece.length);
+  }
+}
+
 async function* verifiedContent(
   entry: RestoreEntry,
   content: StoredContent,
   cursor: ByteCursor,
 ): AsyncGenerator<Buffer> {
   const hash = createHash('sha256');
-  let left = content.trueBytes;
   for await (const piece of cursor.take(content.storedBytes)) {
     hash.update(piece);
-    if (left > 0) yield piece.subarray(0, left);
-    left -= Math.min(left, piece.length);
+    yield piece;
   }
   demandEqual(entry, content, hash.digest('hex'));
 }

@@ -4,9 +4,15 @@ import { XVaultError } from '@xvault/shared/errors.ts';
 export class ByteCursor {
   readonly #source: AsyncIterator<Buffer>;
   #left: Buffer = Buffer.alloc(0);
+  #taken = 0;
 
   constructor(source: AsyncIterable<Buffer>) {
     this.#source = source[Symbol.asyncIterator]();
+  }
+
+  /** Bytes that were taken or skipped so far. */
+  get taken(): number {
+    return this.#taken;
   }
 
   /** The next `length` bytes in pieces. Throws ARTIFACT_TRUNCATED. */
@@ -16,6 +22,7 @@ export class ByteCursor {
       const piece = this.#left.subarray(0, missing);
       this.#left = this.#left.subarray(piece.length);
       missing -= piece.length;
+      this.#taken += piece.length;
       yield piece;
     }
   }
@@ -26,6 +33,7 @@ export class ByteCursor {
       const skipped = Math.min(missing, this.#left.length);
       this.#left = this.#left.subarray(skipped);
       missing -= skipped;
+      this.#taken += skipped;
     }
   }
 
@@ -34,6 +42,16 @@ export class ByteCursor {
     const pieces: Buffer[] = [];
     for await (const piece of this.take(length)) pieces.push(piece);
     return pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces);
+  }
+
+  /** Reads on to the end, for what the source says there. */
+  async drain(): Promise<void> {
+    this.#left = Buffer.alloc(0);
+    for (;;) {
+      const { value, done } = await this.#source.next();
+      if (done) return;
+      this.#taken += value.length;
+    }
   }
 
   async close(): Promise<void> {

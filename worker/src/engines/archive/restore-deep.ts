@@ -60,9 +60,10 @@ async function makeWritable(directory: FileHandle): Promise<void> {
 
 /** The anchor itself as `.`, and what belongs to it by its name below the anchor. */
 async function* anchoredEntries(entries: AsyncIterable<RestoreEntry>, anchor: string): AsyncGenerator<RestoreEntry> {
-  for await (const { member, content } of entries) {
-    if (pathKey(member.path) === anchor) yield { member: { ...member, path: rootPath }, content };
-    else if (belongsTo(anchor, member)) yield { member: belowAnchor(member, anchor), content };
+  for await (const entry of entries) {
+    const { member } = entry;
+    if (pathKey(member.path) === anchor) yield { ...entry, member: { ...member, path: rootPath } };
+    else if (belongsTo(anchor, member)) yield { ...entry, member: belowAnchor(member, anchor) };
   }
 }
 
@@ -74,8 +75,8 @@ function belowAnchor(member: TarMember, anchor: string): TarMember {
 }
 
 async function* onlyDirectory(entries: AsyncIterable<RestoreEntry>, key: string): AsyncGenerator<RestoreEntry> {
-  for await (const { member, content } of entries) {
-    if (pathKey(member.path) === key) yield { member: { ...member, path: rootPath }, content };
+  for await (const entry of entries) {
+    if (pathKey(entry.member.path) === key) yield { ...entry, member: { ...entry.member, path: rootPath } };
   }
 }
 

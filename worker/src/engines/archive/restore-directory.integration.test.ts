@@ -68,11 +68,11 @@ async function expectRestored(target: string, tree: readonly TreeEntry[], option
   expect((await readdir(target, { recursive: true })).length).toBe(tree.length - 1);
 }
 
-const typeBits = { directory: 0o040000, file: 0o100000, symlink: 0o120000 };
+const typeBits = { directory: 0o040000, file: 0o100000, sparse: 0o100000, symlink: 0o120000 };
 
 async function describeEntry(entry: TreeEntry, at: (path: string | Buffer) => Buffer, setuid: boolean) {
   if (entry.type === 'hardlink') return await describeFound(at(entry.target), true);
-  const defaultMode = { directory: 0o755, file: 0o644, symlink: 0o777 }[entry.type];
+  const defaultMode = { directory: 0o755, file: 0o644, sparse: 0o644, symlink: 0o777 }[entry.type];
   const mode = entry.type === 'symlink' ? defaultMode : (entry.mode ?? defaultMode);
   return {
     mode: typeBits[entry.type] | (entry.type === 'file' && !setuid ? mode & ~0o6000 : mode),

@@ -1,5 +1,5 @@
 import type { ArtifactReader } from '../../artifact/artifact-reader.ts';
-import type { IndexEntry } from '../../artifact/entry.ts';
+import { type IndexEntry, storedBytesOf } from '../../artifact/entry.ts';
 import type { TarMember } from '../../artifact/tar.ts';
 import { parentKeys, pathKey } from './paths.ts';
 import { corrupt, type RestorePlan, restoredMode, trueSizeBytes } from './restore-plan.ts';
@@ -10,6 +10,8 @@ export interface StoredContent {
   readonly storedBytes: number;
   /** How much of it is restored; the rest is padding. */
   readonly trueBytes: number;
+  /** Of a file with holes: its real size; the tar holds a map and the data between the holes. */
+  readonly sparseRealBytes: number | null;
   readonly sha256: string;
 }
 
@@ -17,6 +19,8 @@ export interface StoredContent {
 export interface RestoreEntry {
   readonly member: TarMember;
   readonly content: StoredContent | null;
+  /** Hard links that follow may name it. */
+  readonly isLinked: boolean;
 }
 
 /** The chosen entries in the order of the index. Throws ARTIFACT_CORRUPT for an entry that would lie below a link. */
@@ -35,7 +39,7 @@ export async function* restoreEntries(
       throw corrupt('listed twice', entry);
     }
     if (entry.type !== 'hardlink' || entry.linkTarget === null) {
-      yield toRestoreEntry(entry, plan);
+      yield toRestoreEntry(entry, plan, plan.linkTargets.has(key));
       continue;
     }
     const targetKey = pathKey(entry.linkTarget);
@@ -44,14 +48,14 @@ export async function* restoreEntries(
     const standIn = standIns.get(targetKey);
     if (first !== undefined && standIn === undefined) {
       standIns.set(targetKey, entry.path);
-      yield toRestoreEntry({ ...first, path: entry.path }, plan);
+      yield toRestoreEntry({ ...first, path: entry.path }, plan, true);
     } else {
-      yield toRestoreEntry({ ...entry, linkTarget: standIn ?? entry.linkTarget }, plan);
+      yield toRestoreEntry({ ...entry, linkTarget: standIn ?? entry.linkTarget }, plan, false);
     }
   }
 }
 
-function toRestoreEntry(entry: IndexEntry, plan: RestorePlan): RestoreEntry {
+function toRestoreEntry(entry: IndexEntry, plan: RestorePlan, isLinked: boolean): RestoreEntry {
   const isFile = entry.type === 'file';
   const trueBytes = isFile ? trueSizeBytes(entry) : 0;
   const member: TarMember = {
@@ -63,11 +67,15 @@ function toRestoreEntry(entry: IndexEntry, plan: RestorePlan): RestoreEntry {
     gid: entry.gid,
     mtimeNs: entry.mtimeNs,
     linkTarget: entry.linkTarget,
+    // Padding cannot be taken off a map of holes: such a file is restored whole.
+    ...(isFile && entry.sparseBytes !== null && entry.paddingBytes === 0 && { sparseBytes: entry.sparseBytes }),
   };
-  if (!isFile) return { member, content: null };
+  if (!isFile) return { member, content: null, isLinked };
   if (trueBytes < 0 || entry.sha256 === null) throw corrupt('no true length or no checksum', entry);
-  const { dataOffset, sizeBytes: storedBytes, sha256 } = entry;
-  return { member, content: { dataOffset, storedBytes, trueBytes, sha256 } };
+  const { dataOffset, sha256 } = entry;
+  const sparseRealBytes = entry.sparseBytes === null ? null : entry.sizeBytes;
+  const content = { dataOffset, storedBytes: storedBytesOf(entry), trueBytes, sparseRealBytes, sha256 };
+  return { member, content, isLinked };
 }
 
 function demandNotBelowLink(plan: RestorePlan, entry: IndexEntry, key: string): void {

@@ -46,3 +46,12 @@ it('leaves nothing behind where the disk runs out of inodes, which no look at it
   const args = [...namespace, 'sh', '-c', script, 'sh', folder.path, process.execPath, program];
   expect(await run('unshare', args)).toEqual({ code: 'STORAGE_FULL', names: [], described: [] });
 });
+
+it('a place whose disk is full fails the run, keeps what is whole, and takes more once there is room', async () => {
+  const program = join(import.meta.dirname, 'restore-place-test-run.ts');
+  const script = 'mount -t tmpfs -o size=8m tmpfs "$1/target" && exec "$2" "$3" "$1"';
+  const namespace = isRoot ? ['--mount'] : ['--user', '--map-root-user', '--mount'];
+  const args = [...namespace, 'sh', '-c', script, 'sh', folder.path, process.execPath, program];
+  const some = JSON.stringify({ skip: 1, overwrite: 1 });
+  expect(await run('unshare', args)).toEqual({ all: 'STORAGE_FULL', some, names: ['a small one'], isWritten: true });
+});

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { errnoOf } from '../../storage/local-fs-sync.ts';
 import { removeTree } from './restore-extract.ts';
+import { MadeDirectories } from './restore-made.ts';
 
 const note = z.strictObject({
   /** The directory that is filled. */
@@ -62,6 +63,7 @@ export class RestoreJournal {
 
   /** Removes the staging directories of attempts that no longer go on. Returns how many there were. */
   async sweep(nowMs: number): Promise<number> {
+    await MadeDirectories.sweep(this.#root, nowMs);
     let removed = 0;
     for (const name of await this.#names()) {
       const found = await this.#read(name);

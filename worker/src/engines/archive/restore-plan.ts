@@ -21,6 +21,8 @@ export interface RestorePlan {
   readonly notDirectories: ReadonlySet<string>;
   /** First names of hard links that are not chosen themselves, though another name is: their content is needed. */
   readonly firstNames: ReadonlyMap<string, IndexEntry>;
+  /** What chosen hard links are names of, chosen or not. */
+  readonly linkTargets: ReadonlySet<string>;
 }
 
 /**
@@ -35,6 +37,7 @@ export async function planRestore(
   const selection = new RestoreSelection(paths);
   const notDirectories = new Set<string>();
   const wantedFirst = new Set<string>();
+  const linkTargets = new Set<string>();
   let entryCount = 0;
   let fileCount = 0;
   let totalBytes = 0;
@@ -56,6 +59,7 @@ export async function planRestore(
     if (entry.type === 'symlink' || entry.type === 'hardlink') notDirectories.add(key);
     if (entry.type === 'hardlink' && entry.linkTarget !== null) {
       const target = pathKey(entry.linkTarget);
+      linkTargets.add(target);
       if (selection.choose(target) !== 'chosen') wantedFirst.add(target);
     }
   }
@@ -63,7 +67,7 @@ export async function planRestore(
   const firstNames = await findFirstNames(reader, wantedFirst, options.signal);
   for (const entry of firstNames.values()) if (entry.type === 'file') countFile(entry);
   const counts = { entryCount, fileCount, totalBytes, setuidDropped };
-  return { selection, allowSetuid: options.allowSetuid, ...counts, notDirectories, firstNames };
+  return { selection, allowSetuid: options.allowSetuid, ...counts, notDirectories, firstNames, linkTargets };
 }
 
 /** Without the zeros that stand for what the file lost while it was backed up. */

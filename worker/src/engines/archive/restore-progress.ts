@@ -43,6 +43,13 @@ export class RestoreProgress {
     this.#tell();
   }
 
+  /** A file that is not written. */
+  skipped(member: TarMember): void {
+    if (member.type !== 'file') return;
+    this.#bytesDone += member.sizeBytes;
+    this.entryDone(member);
+  }
+
   #tell(): void {
     this.#reportedBytes = this.#bytesDone;
     // Hard links that become copies are done beside what was planned.

@@ -30,7 +30,7 @@ async function* tarPieces(entries: AsyncIterable<FilledEntry>, progress: Restore
       progress.addBytes(chunk.length);
       yield chunk;
     }
-    yield Buffer.alloc(tarPaddingBytes(member.sizeBytes));
+    yield Buffer.alloc(tarPaddingBytes(member.sparseBytes ?? member.sizeBytes));
     progress.entryDone(member);
   }
   yield Buffer.alloc(tarEndBytes);

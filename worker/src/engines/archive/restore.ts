@@ -1,4 +1,7 @@
 /** What handlers need to bring a snapshot's files back. */
-export { type ExportFormat, type ExportOptions, type ExportResult, exportSnapshot } from './export.ts';
+export { type ExportContents, encryptedContents, exportContents } from './export.ts';
+export { writeExportFile } from './export-file.ts';
+export { writeExportObject } from './export-object.ts';
 export { type DirectoryRestoreOptions, type RestoreResult, restoreToDirectory } from './restore-directory.ts';
+export { type PlaceRestoreOptions, type PlaceRestoreResult, restoreToPlace } from './restore-place.ts';
 export type { OnRestoreProgress, RestoreStatus } from './restore-progress.ts';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { XVaultError } from '@xvault/shared/errors.ts';
 import type { ArtifactReader } from '../../artifact/artifact-reader.ts';
-import type { IndexEntry } from '../../artifact/entry.ts';
+import { type IndexEntry, storedBytesOf } from '../../artifact/entry.ts';
 import { pathToText } from '../../artifact/path-text.ts';
 import { encodeTarHeader, tarEndBytes, tarPaddingBytes } from '../../artifact/tar.ts';
 import { pathKey } from './paths.ts';
@@ -50,7 +50,7 @@ export async function checkEntries(
       note(damage, entry.path);
       if (entry.type === 'file' && damage === null) {
         files.filesChecked += 1;
-        files.bytesChecked += entry.sizeBytes;
+        files.bytesChecked += storedBytesOf(entry);
       }
       if (files.differing.length >= maxDiffering) return first;
     }
@@ -86,8 +86,8 @@ class StreamCheck {
     if (entry.pack !== null) return damaged('is in an artifact that is not this one', entry);
     if (entry.tarOffset !== this.#position) return damaged('is not where the one before it ends', entry);
     const header = encodeTarHeader(entry);
-    const dataEnd = entry.dataOffset + entry.sizeBytes;
-    const end = dataEnd + tarPaddingBytes(entry.sizeBytes);
+    const dataEnd = entry.dataOffset + storedBytesOf(entry);
+    const end = dataEnd + tarPaddingBytes(storedBytesOf(entry));
     if (entry.dataOffset !== entry.tarOffset + header.length) return damaged('has a header of another size', entry);
     if (end > this.#reader.tarBytes) return damaged('reaches beyond the end of the tar stream', entry);
     try {
@@ -134,7 +134,7 @@ class StreamCheck {
   async #hash(entry: IndexEntry): Promise<string> {
     const hash = createHash('sha256');
     let position = entry.dataOffset;
-    for await (const piece of this.#cursor.take(entry.sizeBytes)) {
+    for await (const piece of this.#cursor.take(storedBytesOf(entry))) {
       hash.update(piece);
       position += piece.length;
       if (position - this.#reported < reportBytes) continue;
