@@ -59,6 +59,11 @@ export class ApiClient {
     return this.#send('PATCH', path, body, schema);
   }
 
+  /** An answer without a body is null. */
+  delete<T>(path: string, schema: z.ZodType<T>): Promise<T> {
+    return this.#send('DELETE', path, undefined, schema);
+  }
+
   /** An open answer, for streams; its status is checked. */
   async open(path: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
     const response = await fetch(this.baseUrl + path, { headers: { ...this.#auth(), ...headers }, signal });
@@ -80,7 +85,7 @@ export class ApiClient {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     if (!response.ok) throw await asError(response);
-    return schema.parse(await response.json());
+    return schema.parse(response.status === 204 ? null : await response.json());
   }
 
   #auth(): Record<string, string> {

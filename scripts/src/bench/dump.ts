@@ -6,10 +6,11 @@ import { type MariadbServer, startMariadb } from '@xvault/shared/testing/mariadb
 import { type PostgresServer, startPostgres } from '@xvault/shared/testing/postgres.ts';
 import { run as runProgram } from '@xvault/shared/testing/run.ts';
 import { ApiClient } from '../api/client.ts';
-import { backUp, makeJob, makeTenant, type SnapshotView } from '../demo/api-steps.ts';
-import { startPlatform } from '../platform/start-platform.ts';
+import { backUp, makeJob, makeTenant } from '../demo/api-steps.ts';
+import { type Platform, startPlatform } from '../platform/start-platform.ts';
 import type { BenchContext, BenchResult } from './bench.ts';
-import { timeShell } from './commands.ts';
+import { type Timed, timeShell } from './commands.ts';
+import { cpuWithChildren } from './process-cpu.ts';
 import { median, round } from './statistics.ts';
 
 const rounds = 5;
@@ -26,7 +27,7 @@ interface Contender {
     readonly secret: Record<string, string>;
   };
   /** The tools' own way, to a file. */
-  native(file: string): Promise<number>;
+  native(file: string): Promise<Timed>;
 }
 
 /**
@@ -55,32 +56,47 @@ export async function dump({ workDir, say, signal, gib = defaultGib }: BenchCont
       const follow = { onProgress: () => undefined, signal };
       const body = { name, ...contender.source };
       const { jobId } = await makeJob(api, { title: name, body, localPath: undefined, allowNetworks: [] }, follow);
-      const times = { ours: [] as number[], native: [] as number[] };
-      let snapshot: SnapshotView | undefined;
+      const ours: Timed[] = [];
+      const native: Timed[] = [];
+      let bytes = 0;
       for (let round_ = 0; round_ <= rounds && !signal.aborted; round_ += 1) {
-        const startMs = performance.now();
-        ({ snapshot } = await Promise.race([platform.failed, backUp(api, jobId, follow)]));
-        const ours = (performance.now() - startMs) / 1000;
-        await rm(join(workDir, 'data', 'backups', localPathIn(snapshot.locator)), { recursive: true });
+        const timed = await timeBackup(platform, async () => {
+          const { snapshot } = await backUp(api, jobId, follow);
+          await rm(join(workDir, 'data', 'backups', localPathIn(snapshot.locator)), { recursive: true });
+          bytes = snapshot.source_bytes;
+        });
         const file = join(workDir, 'native');
-        const native = await contender.native(file);
+        const theirs = await contender.native(file);
         await rm(file);
         // The first round fills the servers' caches and is not counted.
         if (round_ === 0) continue;
-        times.ours.push(ours);
-        times.native.push(native);
-        say(`${name} round ${round_}: xvault ${ours.toFixed(2)} s, native ${native.toFixed(2)} s`);
+        ours.push(timed);
+        native.push(theirs);
+        say(`${name} round ${round_}: xvault ${timed.seconds.toFixed(2)} s, native ${theirs.seconds.toFixed(2)} s`);
       }
-      ratios[`dump${name}`] = round(median(times.native) / median(times.ours));
-      figures[`xvault${name}Seconds`] = round(median(times.ours));
-      figures[`native${name}Seconds`] = round(median(times.native));
-      figures[`dump${name}Bytes`] = snapshot?.source_bytes ?? 0;
+      const seconds = (all: readonly Timed[]) => median(all.map((one) => one.seconds));
+      // Of worker and tools on the one side, of all programs of the pipe on the other; the server's is the same.
+      const cpuSeconds = (all: readonly Timed[]) => round(median(all.map((one) => one.cpuSeconds)));
+      ratios[`dump${name}`] = round(seconds(native) / seconds(ours));
+      figures[`xvault${name}Seconds`] = round(seconds(ours));
+      figures[`native${name}Seconds`] = round(seconds(native));
+      figures[`xvault${name}CpuSeconds`] = cpuSeconds(ours);
+      figures[`native${name}CpuSeconds`] = cpuSeconds(native);
+      figures[`dump${name}Bytes`] = bytes;
     }
     return { bench: 'dump', ratios, figures };
   } finally {
     await platform.stop();
     await Promise.all([mariadb.stop(), postgres.stop()]);
   }
+}
+
+async function timeBackup(platform: Platform, act: () => Promise<void>): Promise<Timed> {
+  const pid = platform.worker?.pid;
+  if (pid === undefined) throw new Error('there is no worker');
+  const [startMs, cpuBefore] = [performance.now(), cpuWithChildren(pid)];
+  await Promise.race([platform.failed, act()]);
+  return { seconds: (performance.now() - startMs) / 1000, cpuSeconds: cpuWithChildren(pid) - cpuBefore };
 }
 
 function contenders(mariadb: MariadbServer, postgres: PostgresServer, recipient: string): Contender[] {
@@ -99,7 +115,7 @@ function contenders(mariadb: MariadbServer, postgres: PostgresServer, recipient:
         config: { host: '127.0.0.1', port: mariadb.port, user: user.user, databases: [database] },
         secret: { password: user.password },
       },
-      native: async (file) => (await timeShell(mysqlScript, [optionFile, recipient, file])).seconds,
+      native: (file) => timeShell(mysqlScript, [optionFile, recipient, file]),
     },
     {
       name: 'Postgres',
@@ -108,7 +124,7 @@ function contenders(mariadb: MariadbServer, postgres: PostgresServer, recipient:
         config: { host: hostname, port: Number(port), user: username, databases: [database], globals: false },
         secret: { password: 'not asked for' },
       },
-      native: async (file) => (await timeShell(postgresScript, ['', recipient, file])).seconds,
+      native: (file) => timeShell(postgresScript, ['', recipient, file]),
     },
   ];
 }

@@ -28,6 +28,13 @@ export function cpuSplitOf(pid: number): CpuSplit {
   return { main, native: native + ended, other: live - main - native };
 }
 
+/** CPU seconds so far of a process and of its children that have ended. Linux only. */
+export function cpuWithChildren(pid: number): number {
+  const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) / ticksPerSecond;
+}
+
 export function cpuBetween(before: CpuSplit, after: CpuSplit): CpuSplit {
   return { main: after.main - before.main, native: after.native - before.native, other: after.other - before.other };
 }

@@ -85,13 +85,14 @@ test('an artifact of another snapshot in its place is found', async () => {
 test('a wrong identity opens nothing and says so, and the snapshot is not called damaged for it', async () => {
   const { id } = await freshSnapshot();
   const stranger = await seal((await generateKeyPair()).identity, await e2e.platform.secrets.read('vault.recipient'));
-  const query = `with old as (select identity_sealed from tenants where id = '${e2e.customer.tenantId}')
-    update tenants set identity_sealed = '${stranger}' where id = '${e2e.customer.tenantId}' returning (select * from old)`;
+  const ofTenant = `where tenant_id = '${e2e.customer.tenantId}'`;
+  const query = `with old as (select identity_sealed from tenant_keys ${ofTenant})
+    update tenant_keys set identity_sealed = '${stranger}' ${ofTenant} returning (select * from old)`;
   const { stdout } = await run('psql', [databaseUrl, '-Atqc', query]);
   await expectNoRestore(id, 'IDENTITY_MISMATCH');
   // Nothing was read, so nothing is known of the snapshot.
   await expectDamage(id, 'IDENTITY_MISMATCH', 'committed', 'not_run');
-  const back = `update tenants set identity_sealed = '${stdout.trim()}' where id = '${e2e.customer.tenantId}'`;
+  const back = `update tenant_keys set identity_sealed = '${stdout.trim()}' ${ofTenant}`;
   await run('psql', [databaseUrl, '-Atqc', back]);
   const validation = await e2e.customer.post(`/api/v1/snapshots/${id}/validate`, {});
   expect([validation.status, validation.error_code]).toEqual(['success', null]);

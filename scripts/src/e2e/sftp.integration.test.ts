@@ -37,15 +37,22 @@ afterAll(async () => {
 });
 
 interface Given {
+  readonly type?: 'sftp' | 'ssh';
   readonly host?: string;
   readonly port?: number;
   readonly path?: string;
   readonly password?: string;
 }
 
-async function source({ host = '127.0.0.1', port = sshd.port, path = 'tree', password }: Given): Promise<string> {
+async function source({
+  type = 'sftp',
+  host = '127.0.0.1',
+  port = sshd.port,
+  path = 'tree',
+  password,
+}: Given): Promise<string> {
   const config = { host, port, user: sshd.user.name, path: join(sshd.dataDir, path) };
-  return e2e.customer.source({ type: 'sftp', config, secret: { password: password ?? sshd.user.password } });
+  return e2e.customer.source({ type, config, secret: { password: password ?? sshd.user.password } });
 }
 
 async function probed(sourceId: string): Promise<RunView> {
@@ -96,23 +103,35 @@ test.each<[string, Given | (() => Promise<Given>), ErrorCode]>([
   await expectFailure(await e2e.customer.backUp(await e2e.customer.job(id)), code, stored);
 });
 
-test('a source that goes in the middle of a file fails the run, and the next run succeeds', async () => {
-  const stored = await e2e.stored();
-  const id = await source({ port: proxy.port });
-  await probed(id);
-  const job = await e2e.customer.job(id);
-  proxy.setLatencyMs(20);
-  const bytesBefore = proxy.bytesToClients();
-  const runId = await e2e.customer.startBackup(job);
-  while (proxy.bytesToClients() < bytesBefore + 8 * 2 ** 20) {
-    const now = await e2e.customer.api.get(`/api/v1/runs/${runId}`, runView);
-    expect(hasEnded(now), now.error_summary ?? 'ended too soon').toBe(false);
-    await sleep(20);
-  }
-  proxy.cut();
-  await expectFailure(await e2e.customer.ended(runId), 'SOURCE_LOST', stored);
-  proxy.setLatencyMs(0);
-  expect((await e2e.customer.backUp(job)).status).toBe('success');
+test.each(['sftp', 'ssh'] as const)(
+  'a connection by %s that breaks is made again, and the backup is whole',
+  async (type) => {
+    const id = await source({ type, port: proxy.port });
+    await probed(id);
+    const job = await e2e.customer.job(id);
+    proxy.setLatencyMs(20);
+    const bytesBefore = proxy.bytesToClients();
+    const runId = await e2e.customer.startBackup(job);
+    while (proxy.bytesToClients() < bytesBefore + 8 * 2 ** 20) {
+      const now = await e2e.customer.api.get(`/api/v1/runs/${runId}`, runView);
+      expect(hasEnded(now), now.error_summary ?? 'ended too soon').toBe(false);
+      await sleep(20);
+    }
+    proxy.cut();
+    const backup = await e2e.customer.ended(runId);
+    proxy.setLatencyMs(0);
+    expect([backup.status, backup.error_code]).toEqual(['success', null]);
+    const path = join(e2e.folder, `after a break by ${type}`);
+    const target = { type: 'directory', path };
+    await e2e.customer.post(`/api/v1/snapshots/${backup.snapshot_id}/restore`, { paths: null, target });
+    await run('sh', ['-c', 'find "$1" -exec touch -h -d @1700000000 {} +', 'sh', path]);
+    await run('sh', ['-c', 'find "$1" -exec touch -h -d @1700000000 {} +', 'sh', join(sshd.dataDir, 'tree')]);
+    expect((await compareTrees(join(sshd.dataDir, 'tree'), path)).differences).toEqual([]);
+  },
+);
+
+test('a source of the kind ssh is probed', async () => {
+  expect((await probed(await source({ type: 'ssh' }))).status).toBe('success');
 });
 
 test('a file that this user may not read is a warning, and all others are there', async () => {

@@ -1,5 +1,7 @@
 import type { ErrorCode } from '@xvault/shared/errors.ts';
 import type { EntryType } from '../artifact/entry.ts';
+import type { PackedFrame, PackedPiece } from '../native/binding.ts';
+import type { PackInto, PackOperations } from '../native/threads.ts';
 
 export type ItemCode = Extract<ErrorCode, `ITEM_${string}`>;
 
@@ -47,14 +49,30 @@ export type ReadResult =
 export interface FileStream {
   /** The metadata when it was opened; `sizeBytes` is what the reader must deliver or explain. */
   readonly entry: SourceEntry;
+  /** Set for a file with holes: `chunks` are then its map and data in GNU's sparse format 1.0, so many bytes in all. */
+  readonly sparseBytes?: number;
   /**
-   * The bytes in order, never more than `entry.sizeBytes`. Ends early when the file shrank. Each chunk belongs to the
+   * The bytes in order, never more than `entry.sizeBytes` or `sparseBytes`. Ends early when the file shrank. Each chunk belongs to the
    * consumer until it asks for the next one. Throws XVaultError SOURCE_LOST or SOURCE_READ_FAILED when reading breaks.
    */
   readonly chunks: AsyncIterable<Buffer>;
-  /** After `chunks` ended: whether size or mtime are no longer what they were. */
+  /** Where the source can make frames of it by itself, in place of `chunks`. */
+  readonly pieces?: FilePieces;
+  /** After `chunks` or all pieces ended: whether size or mtime are no longer what they were. */
   changed(): Promise<boolean>;
   close(): Promise<void>;
+}
+
+/** A large file as frames that several threads make at once. */
+export interface FilePieces {
+  readonly count: number;
+  /**
+   * Frame number `at` from 0 on, asked for in order; `header` comes before the first one's content. Throws XVaultError
+   * SOURCE_READ_FAILED when reading breaks.
+   */
+  pack(at: number, header: Buffer, into: PackInto, signal: AbortSignal): Promise<PackedPiece>;
+  /** SHA-256 of the content; when all pieces are done. */
+  digest(): Buffer;
 }
 
 export interface Measure {
@@ -82,6 +100,8 @@ export interface ListOptions {
    * engine, so one that takes no notice is slow, not wrong.
    */
   readonly filter?: EntryFilter;
+  /** Files read at a time; absent for what suits the kind of source. */
+  readonly readConcurrency?: number;
 }
 
 /** A live connection to a source. Not to be used by two backups at once. */
@@ -96,6 +116,11 @@ export interface SourceSession {
   readMany(entries: readonly SourceEntry[], signal: AbortSignal): Promise<ReadResult[]>;
   /** Gives the memory of results that nobody will look at again back to the next {@link readMany}. */
   recycle?(results: readonly ReadResult[]): void;
+  /**
+   * Where the source can read by itself: a whole frame of items, compressed, in place of {@link readMany}. Operations are
+   * records of items, later names of a file as hard links. Throws only when the source as a whole is gone.
+   */
+  pack?(operations: PackOperations, into: PackInto, signal: AbortSignal): Promise<PackedFrame>;
   /** Opens one large file. Resolves to a SkippedItem when this one file cannot be read. */
   open(entry: SourceEntry, signal: AbortSignal): Promise<FileStream | SkippedItem>;
   /** Counts what {@link list} will find, for the percentage; may run beside it. */

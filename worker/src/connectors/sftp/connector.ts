@@ -1,15 +1,13 @@
-import { XVaultError } from '@xvault/shared/errors.ts';
 import type { SftpConfig, SftpSecret } from '@xvault/shared/sources.ts';
-import { pathToText } from '../../artifact/path-text.ts';
 import type { AddressGuard } from '../../net/guard.ts';
-import { untilAborted } from '../../net/until-aborted.ts';
 import type { Connector, SourceProbe } from '../connector.ts';
-import type { HostKeyPolicy } from './host-key.ts';
-import { openDirectory, readNames, realPath } from './operations.ts';
+import { connectSsh, defaultSshTimeouts, type SshClient, type SshTimeouts } from '../ssh/client.ts';
+import { defaultReconnectLimits, Reconnecting, type ReconnectLimits } from '../ssh/reconnecting.ts';
+import { type SftpLink, type SftpLinks, sftpLink } from './link.ts';
+import { openSftpWire } from './open-wire.ts';
+import { probeTree } from './probe.ts';
 import { type OpenedRoot, openRoot } from './root.ts';
 import { sftpSession } from './session.ts';
-import { connectSsh, type SshConnection, type SshTimeouts } from './ssh-connection.ts';
-import { SftpWire } from './wire.ts';
 
 export type SftpTarget = SftpConfig & {
   /** Pinned `SHA256:…` fingerprint; null is accepted by `probe` alone. */
@@ -19,90 +17,73 @@ export type SftpTarget = SftpConfig & {
 export interface SftpConnectorOptions {
   readonly guard: AddressGuard;
   readonly timeouts?: Partial<SshTimeouts>;
+  readonly reconnect?: Partial<ReconnectLimits>;
 }
 
-const defaultTimeouts: SshTimeouts = {
-  connectMs: 20_000,
-  handshakeMs: 30_000,
-  keepaliveMs: 15_000,
-  keepaliveCount: 3,
-  stallMs: 120_000,
-};
-const probedNames = 100;
-
-interface Opened {
-  readonly connection: SshConnection;
-  readonly wire: SftpWire;
-  readonly root: OpenedRoot;
+export interface OpenedSftp {
+  readonly client: SshClient;
+  readonly links: SftpLinks;
 }
 
-/** Sources that are read over SFTP. */
-export function createSftpConnector({ guard, timeouts }: SftpConnectorOptions): Connector<SftpTarget, SftpSecret> {
-  const limits = { ...defaultTimeouts, ...timeouts };
-
-  async function open(
-    target: SftpTarget,
-    secret: SftpSecret,
-    acceptUnknown: boolean,
-    signal: AbortSignal,
-  ): Promise<Opened> {
-    const hostKey: HostKeyPolicy = { pinned: target.host_key, acceptUnknown };
-    const connection = await connectSsh(guard, { config: target, secret, hostKey }, limits, signal);
-    const wire = new SftpWire(connection.channel, { stallMs: limits.stallMs, beforeWrite: gatherWrites(connection) });
-    connection.onLost((error) => wire.fail(error));
+/** Logs in and opens SFTP; connects again by itself later. `acceptUnknown`: take a server whose key is not pinned. */
+export async function openSftp(
+  { guard, timeouts, reconnect }: SftpConnectorOptions,
+  target: Omit<SftpTarget, 'path'>,
+  secret: SftpSecret,
+  acceptUnknown: boolean,
+  signal: AbortSignal,
+): Promise<OpenedSftp> {
+  const limits = { ...defaultSshTimeouts, ...timeouts };
+  async function connect(pinned: string | null, acceptsUnknown: boolean, until: AbortSignal): Promise<SftpLink> {
+    const hostKey = { pinned, acceptUnknown: acceptsUnknown };
+    const client = await connectSsh(guard, { config: target, secret, hostKey }, limits, until);
     try {
-      await untilAborted(wire.start(), signal);
-      return { connection, wire, root: await openRoot(wire, target.path, signal) };
+      return sftpLink(client, await openSftpWire(client, limits.stallMs, until));
     } catch (error) {
-      await connection.close();
+      await client.close();
       throw error;
     }
   }
+  const first = await connect(target.host_key, acceptUnknown, signal);
+  // Whoever answers later must be the same server.
+  const again = (until: AbortSignal) => connect(first.client.fingerprint, false, until);
+  const links = new Reconnecting<SftpLink>(first, again, { ...defaultReconnectLimits, ...reconnect });
+  return { client: first.client, links };
+}
 
+/** Sources that are read over SFTP. */
+export function createSftpConnector(options: SftpConnectorOptions): Connector<SftpTarget, SftpSecret> {
   return {
     async connect(target, secret, signal) {
-      const { connection, wire, root } = await open(target, secret, false, signal);
-      return sftpSession(wire, root, async () => {
-        wire.fail(new XVaultError('SOURCE_LOST', { detail: 'the session was closed' }));
-        await connection.close();
-      });
+      const { links, root } = await openAt(options, target, secret, false, signal);
+      return sftpSession(links, root);
     },
     async probe(target, secret, signal): Promise<SourceProbe> {
-      const { connection, wire, root } = await open(target, secret, true, signal);
+      const { client, links, root } = await openAt(options, target, secret, true, signal);
       try {
-        const askedAt = performance.now();
-        await realPath(wire, root.path, signal);
-        const latencyMs = performance.now() - askedAt;
-        const entryNames = await firstNames(wire, root, signal);
-        return { hostKey: connection.fingerprint, server: connection.server, entryNames, latencyMs };
+        const found = await probeTree(links, root, sftpSession(links, root), signal);
+        return { hostKey: client.fingerprint, server: client.server, ...found, details: { transport: 'sftp' } };
       } finally {
-        await connection.close();
+        await links.close();
       }
     },
   };
 }
 
-async function firstNames(wire: SftpWire, root: OpenedRoot, signal: AbortSignal): Promise<string[]> {
-  const handle = await openDirectory(wire, root.path, signal);
-  const names: string[] = [];
-  for (let reply = await readNames(wire, handle, signal); reply; reply = await readNames(wire, handle, signal)) {
-    for (const { name } of reply) if (name.toString() !== '.' && name.toString() !== '..') names.push(pathToText(name));
-    if (names.length >= probedNames) break;
+/** With the root looked at. Throws SOURCE_PATH_NOT_FOUND, SOURCE_PERMISSION. */
+export async function openAt(
+  options: SftpConnectorOptions,
+  target: SftpTarget,
+  secret: SftpSecret,
+  acceptUnknown: boolean,
+  signal: AbortSignal,
+): Promise<OpenedSftp & { readonly root: OpenedRoot }> {
+  const opened = await openSftp(options, target, secret, acceptUnknown, signal);
+  try {
+    const root = await opened.links.run(({ wire }) => openRoot(wire, target.path, signal), signal);
+    return { ...opened, root };
+  } catch (error) {
+    await opened.links.close();
+    throw error;
   }
-  wire.release(handle);
-  return names.slice(0, probedNames).sort();
-}
-
-/** All requests of one turn leave in one write. */
-function gatherWrites({ socket }: SshConnection): () => void {
-  let gathering = false;
-  return () => {
-    if (gathering) return;
-    gathering = true;
-    socket.cork();
-    process.nextTick(() => {
-      gathering = false;
-      socket.uncork();
-    });
-  };
 }

@@ -5,13 +5,20 @@ export const messageType = {
   open: 3,
   close: 4,
   read: 5,
+  write: 6,
   lstat: 7,
   fstat: 8,
+  setstat: 9,
+  fsetstat: 10,
   opendir: 11,
   readdir: 12,
+  remove: 13,
+  mkdir: 14,
   realpath: 16,
   stat: 17,
+  rename: 18,
   readlink: 19,
+  symlink: 20,
   status: 101,
   handle: 102,
   data: 103,
@@ -31,6 +38,13 @@ export interface Attrs {
   /** With the file type's bits; undefined where the server does not tell. */
   readonly permissions: number | undefined;
   readonly mtimeNs: bigint;
+}
+
+/** Permission bits and seconds of the last change, as the fields of a request; whatever is absent stays as it is. */
+export function attrFields(mode: number | undefined, mtimeSeconds: number | undefined): number[] {
+  const flags = (mode === undefined ? 0 : attrFlag.permissions) | (mtimeSeconds === undefined ? 0 : attrFlag.times);
+  const times = mtimeSeconds === undefined ? [] : [mtimeSeconds, mtimeSeconds];
+  return [flags, ...(mode === undefined ? [] : [mode]), ...times];
 }
 
 export interface NamedItem {

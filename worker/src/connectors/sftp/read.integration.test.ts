@@ -157,13 +157,23 @@ test('a large file that grows is cut at its first size, one that shrinks ends ea
   const size = 8 * 1024 * 1024;
   for (const name of ['grows', 'shrinks', 'vanishes']) await writeFile(join(root, name), Buffer.alloc(size, name));
   const listed = await listAll(session, signal);
-  const grown = await readLarge(session, entryAt(listed, 'grows'), signal, async (bytes) => {
-    if (bytes <= 32_768) await writeFile(join(root, 'grows'), 'more', { flag: 'a' });
+  // Right after the first chunk, whatever its size.
+  const once = () => {
+    let done = false;
+    return () => {
+      const first = !done;
+      done = true;
+      return first;
+    };
+  };
+  const [growsNow, shrinksNow] = [once(), once()];
+  const grown = await readLarge(session, entryAt(listed, 'grows'), signal, async () => {
+    if (growsNow()) await writeFile(join(root, 'grows'), 'more', { flag: 'a' });
   });
   expect(grown).toMatchObject({ changed: true, sizeBytes: size });
   expect(grown.data.length).toBe(size);
-  const shrunk = await readLarge(session, entryAt(listed, 'shrinks'), signal, async (bytes) => {
-    if (bytes <= 32_768) await truncate(join(root, 'shrinks'), 4 * 1024 * 1024 + 5);
+  const shrunk = await readLarge(session, entryAt(listed, 'shrinks'), signal, async () => {
+    if (shrinksNow()) await truncate(join(root, 'shrinks'), 4 * 1024 * 1024 + 5);
   });
   expect(shrunk).toMatchObject({ changed: true, sizeBytes: size });
   expect(shrunk.data.equals(Buffer.alloc(size, 'shrinks').subarray(0, shrunk.data.length))).toBe(true);

@@ -3,10 +3,7 @@ import { skip, toEntry, typeOf } from './entries.ts';
 import { fstat, openFile, readRange } from './operations.ts';
 import type { Attrs } from './packets.ts';
 import { itemCodeOf, SftpStatusError } from './status.ts';
-import type { SftpWire } from './wire.ts';
-
-/** What every server gives in one reply. */
-export const readBytes = 32 * 1024;
+import { readBytes, type SftpWire } from './wire.ts';
 
 /** One whole small file: two round trips, its reads in flight together. */
 export async function readSmallFile(

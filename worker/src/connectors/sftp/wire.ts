@@ -4,6 +4,12 @@ import { PacketStream } from './packet-stream.ts';
 import { encodeRequest, messageType, PacketReader } from './packets.ts';
 import { SftpStatusError } from './status.ts';
 
+/** What every server gives in one reply. */
+export const readBytes = 32 * 1024;
+/** More at a time saves requests; beyond this it costs memory and saves nothing. */
+const mostReadBytes = 128 * 1024;
+const limitsExtension = 'limits@openssh.com';
+
 export interface WireOptions {
   /** With requests outstanding and not a byte received for so long, the connection counts as lost. */
   readonly stallMs: number;
@@ -27,11 +33,14 @@ export class SftpWire {
   readonly #options: WireOptions;
   readonly #pending = new Map<number, Pending>();
   readonly #watched = new WeakSet<AbortSignal>();
+  readonly #extensions = new Map<string, string>();
   readonly #stallTimer: NodeJS.Timeout;
   #greeting = true;
   #nextId = 0;
   #lastHeard = performance.now();
   #failure: unknown;
+  #readLimitBytes = readBytes;
+  #onFailure: (() => void) | undefined;
 
   constructor(channel: Duplex, options: WireOptions) {
     this.#channel = channel;
@@ -55,18 +64,36 @@ export class SftpWire {
     this.#stallTimer.unref();
   }
 
-  /** Agrees on version 3; resolves to the server's extensions by name. */
-  async start(): Promise<Map<string, string>> {
+  /** The server's extensions, by name. */
+  get extensions(): ReadonlyMap<string, string> {
+    return this.#extensions;
+  }
+
+  /** How many bytes one READ may ask for. */
+  get readLimitBytes(): number {
+    return this.#readLimitBytes;
+  }
+
+  /** Agrees on version 3, and learns what the server has beyond it. */
+  async start(): Promise<void> {
     const version = await new Promise<PacketReader>((resolve, reject) => {
       this.#pending.set(-1, { expected: messageType.version, resolve, reject, signal: undefined, abandoned: false });
       this.#channel.write(Buffer.from([0, 0, 0, 5, messageType.init, 0, 0, 0, 3]));
     });
-    const extensions = new Map<string, string>();
     try {
-      for (;;) extensions.set(version.bytes().toString('latin1'), version.bytes().toString('latin1'));
+      for (;;) this.#extensions.set(version.bytes().toString('latin1'), version.bytes().toString('latin1'));
     } catch {
       // The list has no count: the end of the packet is its end.
-      return extensions;
+    }
+    if (this.#extensions.has(limitsExtension)) {
+      const limits = await this.request(
+        messageType.extended,
+        [Buffer.from(limitsExtension)],
+        messageType.extendedReply,
+      );
+      limits.u64();
+      const most = Number(limits.u64());
+      this.#readLimitBytes = Math.max(readBytes, Math.min(most, mostReadBytes));
     }
   }
 
@@ -95,6 +122,13 @@ export class SftpWire {
     clearInterval(this.#stallTimer);
     for (const pending of this.#pending.values()) pending.reject(error);
     this.#pending.clear();
+    this.#onFailure?.();
+  }
+
+  /** Calls back once, when nothing can be asked any more. */
+  onFailure(listener: () => void): void {
+    if (this.#failure === undefined) this.#onFailure = listener;
+    else listener();
   }
 
   #send(type: number, fields: Fields, pending: Pending): void {

@@ -1,7 +1,13 @@
 import { createPrivateKey } from 'node:crypto';
 import { XVaultError } from '@xvault/shared/errors.ts';
-import type { SftpSecret } from '@xvault/shared/sources.ts';
 import ssh2, { type AnyAuthMethod, type AuthHandlerMiddleware } from 'ssh2';
+
+/** What a login is made with; at least one of password and private key. */
+export interface SshCredentials {
+  readonly password?: string | undefined;
+  readonly private_key?: string | undefined;
+  readonly passphrase?: string | undefined;
+}
 
 const passwordPrompt = /pass(word|code|phrase)|kennwort|contraseña|mot de passe/i;
 
@@ -9,7 +15,7 @@ const passwordPrompt = /pass(word|code|phrase)|kennwort|contraseña|mot de passe
  * Offers what the secret holds, in the order key, password, keyboard-interactive, each once and only where the server takes
  * it. Throws SOURCE_KEY_INVALID. Never says anything of the secret in an error.
  */
-export function authHandler(user: string, secret: SftpSecret): AuthHandlerMiddleware {
+export function authHandler(user: string, secret: SshCredentials): AuthHandlerMiddleware {
   const left = authMethods(user, secret);
   return (accepted, _partial, next) => {
     const at = left.findIndex(({ type }) => !Array.isArray(accepted) || accepted.includes(type));
@@ -19,7 +25,7 @@ export function authHandler(user: string, secret: SftpSecret): AuthHandlerMiddle
   };
 }
 
-function authMethods(username: string, secret: SftpSecret): AnyAuthMethod[] {
+function authMethods(username: string, secret: SshCredentials): AnyAuthMethod[] {
   const methods: AnyAuthMethod[] = [];
   const { password } = secret;
   if (secret.private_key !== undefined) {

@@ -1,0 +1,4 @@
+/** One word of a POSIX shell, whatever it holds. */
+export function shellQuote(word: string): string {
+  return `'${word.replaceAll("'", `'\\''`)}'`;
+}
