@@ -1,4 +1,5 @@
-const test = '\\.test\\.ts$|^shared/src/testing/';
+// Tests, what several of them share, and processes that they start.
+const test = '\\.(test|test-kit)\\.ts$|-test-(kit|run)\\.ts$|^shared/src/testing/';
 const layer = (name) => `^hub/src/.*\\.${name}\\.ts$`;
 
 /** @type {import('dependency-cruiser').IConfiguration} */
