@@ -1,4 +1,4 @@
-import { type RunKind, runKindNames, runKinds } from '@xvault/shared/run-kinds.ts';
+import { runKindNames, runKinds } from '@xvault/shared/run-kinds.ts';
 import { type Kysely, type RawBuilder, sql } from 'kysely';
 import type { Database } from '../db/schema.ts';
 import { runCost } from './choose-runs.ts';
@@ -12,7 +12,7 @@ export const controlLookahead = 500;
 
 type Settings = Pick<LifecycleSettings, 'tenantMaxRuns' | 'sourceHostMaxRuns' | 'destinationMaxRuns'>;
 
-const columns = sql`runs.id, runs.epoch, runs.tenant_id as "tenantId", runs.kind, runs.slot, runs.pool,
+const columns = sql`runs.id, runs.epoch, runs.tenant_id as "tenantId", runs.kind, runs.slot, runs.writes_disk as "writesDisk", runs.pool,
   runs.required_worker_id as "requiredWorkerId", runs.source_host as "sourceHost", runs.destination_id as "destinationId"`;
 
 /**
@@ -84,14 +84,14 @@ export async function readControlCandidates(
 /** Whether there is a worker with room for it, were it the only one. */
 function isInOpenLane(room: Room, slot: Candidate['slot']): RawBuilder<boolean> {
   const kinds = runKindNames.filter((kind) => runKinds[kind].slot === slot);
-  const isOpen = (kind: RunKind, pool: string, requiredWorkerId: string | null) =>
-    'workerId' in room.placeInLane({ kind, slot, pool, requiredWorkerId });
-  const pools = room.fleet.pools.flatMap((pool) =>
-    kinds.filter((kind) => isOpen(kind, pool, null)).map((kind) => `${pool} ${kind}`),
-  );
-  const workers = room.fleet.workers.flatMap(({ id, pool }) =>
-    kinds.filter((kind) => isOpen(kind, pool, id)).map((kind) => `${id} ${kind}`),
-  );
-  return sql<boolean>`case when required_worker_id is null then (pool || ' ' || kind) = any(${pools}::text[])
-    else (required_worker_id || ' ' || kind) = any(${workers}::text[]) end`;
+  const needs = kinds.flatMap((kind) => [true, false].map((writesDisk) => ({ kind, writesDisk })));
+  const openFor = (pool: string, requiredWorkerId: string | null) =>
+    needs.filter((need) => 'workerId' in room.placeInLane({ ...need, slot, pool, requiredWorkerId }));
+  const keysOf = (place: string, open: typeof needs) =>
+    open.map(({ kind, writesDisk }) => `${place} ${kind} ${writesDisk}`);
+  const pools = room.fleet.pools.flatMap((pool) => keysOf(pool, openFor(pool, null)));
+  const workers = room.fleet.workers.flatMap(({ id, pool }) => keysOf(id, openFor(pool, id)));
+  const need = sql`' ' || kind || ' ' || writes_disk`;
+  return sql<boolean>`case when required_worker_id is null then (pool || ${need}) = any(${pools}::text[])
+    else (required_worker_id || ${need}) = any(${workers}::text[]) end`;
 }

@@ -19,6 +19,7 @@ function run(tenantId: string, more: Partial<Candidate> = {}): Candidate {
     tenantId,
     kind: 'backup',
     slot: 'data',
+    writesDisk: true,
     pool: 'default',
     requiredWorkerId: null,
     sourceHost: null,
@@ -62,7 +63,8 @@ describe('where a run may go', () => {
     }
     const equal = [blind, worker('w4', { load_1m: 2 }), worker('w5', { load_1m: 1 })];
     expect(place(run('a'), room(equal))).toEqual({ workerId: 'w5' });
-    expect(place(run('a', { kind: 'validation' }), room([full, busy]))).toEqual({ workerId: null });
+    expect(place(run('a', { kind: 'validation', writesDisk: false }), room([full, busy]))).toEqual({ workerId: null });
+    expect(place(run('a', { writesDisk: false }), room([full, busy]))).toEqual({ workerId: null });
   });
 
   it('is nowhere for want of a worker, and says why', () => {

@@ -1,6 +1,6 @@
 import { XVaultError } from '@xvault/shared/errors.ts';
 import { newId } from '@xvault/shared/ids.ts';
-import { type RunKind, runKinds, runSpec, type SpecInput } from '@xvault/shared/run-kinds.ts';
+import { type RunKind, runKinds, runSpec, type SpecInput, writesDisk } from '@xvault/shared/run-kinds.ts';
 import { type Kysely, sql, type Transaction } from 'kysely';
 import type { Actor, AuditEntry } from '../audit/audit.ts';
 import type { Database, RunRow } from '../db/schema.ts';
@@ -102,14 +102,14 @@ async function insertRuns(db: Kysely<Database>, items: readonly RunToMake[]): Pr
     with input as (
       select * from rows from (jsonb_to_recordset(${toPgJson(rows)}::jsonb) as (
         id text, tenant_id text, kind text, trigger text, spec jsonb, job_id text, source_id text, snapshot_id text,
-        export_id text, destination_id text, slot text, required_worker_id text, source_host text, pool text,
+        export_id text, destination_id text, slot text, writes_disk boolean, required_worker_id text, source_host text, pool text,
         priority int, max_attempts int, audit_action text, audit_object_type text, audit_object_id text,
         audit_user_id text, audit_address text, audit_details jsonb)) with ordinality),
     made as (
       insert into runs (id, tenant_id, kind, trigger, spec, job_id, source_id, snapshot_id, export_id, destination_id,
-        slot, required_worker_id, source_host, pool, priority, max_attempts, event_count)
+        slot, writes_disk, required_worker_id, source_host, pool, priority, max_attempts, event_count)
       select id, tenant_id, kind, trigger, spec, job_id, source_id, snapshot_id, export_id, destination_id,
-        slot, required_worker_id, source_host, pool, priority, max_attempts, 1
+        slot, writes_disk, required_worker_id, source_host, pool, priority, max_attempts, 1
       from input order by ordinality
       on conflict (id) do nothing returning *),
     event as (
@@ -147,6 +147,7 @@ function toColumns(run: NewRun) {
     export_id: run.exportId,
     destination_id: spec.kind === 'backup' ? spec.destination_id : run.destinationId,
     slot: runKinds[run.kind].slot,
+    writes_disk: writesDisk(spec),
     required_worker_id: run.requiredWorkerId,
     source_host: run.sourceHost,
     pool: run.pool ?? 'default',

@@ -1,8 +1,11 @@
-import { type RunKind, runKinds } from '@xvault/shared/run-kinds.ts';
 import { type Kysely, sql } from 'kysely';
 import type { Database, WorkerRow } from '../db/schema.ts';
 import { dbNow } from './clock.ts';
+import type { RunToPlace } from './queue-model.ts';
 import type { LifecycleSettings } from './settings.ts';
+
+/** What of a run decides whether a worker is fit for it. */
+export type RunNeeds = Pick<RunToPlace, 'kind' | 'writesDisk'>;
 
 export type FleetWorker = Pick<
   WorkerRow,
@@ -38,15 +41,15 @@ export function isWithoutWorker({ workerSilentMs }: Pick<LifecycleSettings, 'wor
         else workers.id = coalesce(runs.worker_id, runs.required_worker_id) end)`;
 }
 
-/** Why the worker must not be given a run of this kind, in words that follow "worker … "; null when it may. */
+/** Why the worker must not be given such a run, in words that follow "worker … "; null when it may. */
 export function unfitFor(
   worker: Pick<FleetWorker, 'status' | 'capabilities' | 'disk_free_bytes'>,
-  kind: RunKind,
+  { kind, writesDisk }: RunNeeds,
   minFreeDiskBytes: number,
 ): string | null {
   if (worker.status === 'draining') return 'is being drained';
   if (!worker.capabilities.includes(kind)) return 'cannot do this';
-  const isFull = runKinds[kind].writesDisk && (worker.disk_free_bytes ?? 0) < minFreeDiskBytes;
+  const isFull = writesDisk && (worker.disk_free_bytes ?? 0) < minFreeDiskBytes;
   return isFull ? 'has too little free disk' : null;
 }
 
@@ -75,7 +78,7 @@ export class Fleet {
     return this.#byPool.get(pool) ?? [];
   }
 
-  unfitFor(worker: FleetWorker, kind: RunKind): string | null {
-    return unfitFor(worker, kind, this.#minFreeDiskBytes);
+  unfitFor(worker: FleetWorker, needs: RunNeeds): string | null {
+    return unfitFor(worker, needs, this.#minFreeDiskBytes);
   }
 }

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stepsOf } from '../testing/lifecycle-hub.ts';
 import {
+  backupSpec,
   queueBackup,
   queueProbe,
   queueRun,
@@ -99,6 +100,31 @@ describe.each(databaseKinds)('workers that cannot or do not answer, on %s', (dat
     expect((await full.start(restore.id, 1)).status).toBe(200);
     expect((await steps.row(backup.id)).status).toBe('queued');
     expect(await steps.waitReason(backup.id)).toBe(`worker ${full.id} has too little free disk`);
+    await full.close();
+  });
+
+  it('a backup to a bucket needs no free disk, one to the disk waits, and a copy for other keys goes by where its snapshot is', async () => {
+    const full = await scriptedWorker(hub);
+    await full.register({ disk_free_bytes: 1 });
+    const bound = { requiredWorkerId: full.id };
+    const bucket = { type: 'platform_s3' as const, config: {} };
+    const spec = { ...backupSpec(seed), destination: bucket };
+    const [first, second] = [await queueBackup(hub.db, seed, bound), await queueBackup(hub.db, seed, bound)];
+    const toBucket = await queueRun(hub.db, seed, 'backup', spec, { sourceId: seed.sourceId, ...bound });
+    const snapshot = snapshotRefOf(seed, snapshotResult('snapshot-3', full.id, seed));
+    const task = { type: 'rewrap' as const, snapshot, recipients: ['age1'] };
+    const copies = await Promise.all(
+      [task, { ...task, snapshot: { ...snapshot, destination: bucket } }].map((of) =>
+        queueRun(hub.db, seed, 'maintenance', { kind: 'maintenance', task: of }, bound),
+      ),
+    );
+    await full.register({ disk_free_bytes: 1, capabilities: ['backup', 'maintenance'] });
+    await steps.dispatch();
+    const statuses = await Promise.all(
+      [first, second, toBucket, ...copies].map(async ({ id }) => (await steps.row(id)).status),
+    );
+    expect(statuses).toEqual(['queued', 'queued', 'dispatched', 'queued', 'dispatched']);
+    expect((await full.start(toBucket.id, 1)).status).toBe(200);
     await full.close();
   });
 

@@ -6,6 +6,8 @@ export interface RunToPlace {
   readonly tenantId: string;
   readonly kind: RunKind;
   readonly slot: SlotClass;
+  /** Whether it needs free disk on its worker. */
+  readonly writesDisk: boolean;
   readonly pool: string;
   readonly requiredWorkerId: string | null;
   /** `host:port` of the source. */
@@ -42,6 +44,7 @@ export function toPlace(row: RunRow): RunToPlace {
     tenantId: row.tenant_id,
     kind: row.kind as RunKind,
     slot: row.slot,
+    writesDisk: row.writes_disk,
     pool: row.pool,
     requiredWorkerId: row.required_worker_id,
     sourceHost: row.source_host,

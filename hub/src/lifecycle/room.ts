@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely';
 import type { Database } from '../db/schema.ts';
-import { type Fleet, type FleetWorker, readFleet } from './fleet.ts';
+import { type Fleet, type FleetWorker, type RunNeeds, readFleet } from './fleet.ts';
 import type { InFlight, Placement, RunToPlace } from './queue-model.ts';
 import { dispatchPerSlot, type LifecycleSettings } from './settings.ts';
 import { readInFlight, Usage } from './usage.ts';
@@ -48,7 +48,7 @@ export class Room {
   }
 
   /** Where such a run may go now, the workers alone considered. */
-  placeInLane(run: Pick<RunToPlace, 'kind' | 'slot' | 'pool' | 'requiredWorkerId'>): Placement {
+  placeInLane(run: Pick<RunToPlace, 'kind' | 'writesDisk' | 'slot' | 'pool' | 'requiredWorkerId'>): Placement {
     const { requiredWorkerId: id } = run;
     const pool = (id === null ? undefined : this.fleet.find(id)?.pool) ?? run.pool;
     const { poolMaxRuns } = this.#limits;
@@ -76,20 +76,20 @@ export class Room {
     return undefined;
   }
 
-  #placeAt({ kind, slot }: Pick<RunToPlace, 'kind' | 'slot'>, workerId: string): Placement {
+  #placeAt({ slot, ...needs }: RunNeeds & Pick<RunToPlace, 'slot'>, workerId: string): Placement {
     const worker = this.fleet.find(workerId);
     if (worker === undefined) return { reason: `worker ${workerId} is offline` };
-    const unfit = this.fleet.unfitFor(worker, kind);
+    const unfit = this.fleet.unfitFor(worker, needs);
     if (unfit !== null) return { reason: `worker ${workerId} ${unfit}` };
     if (slot === 'control' || this.#freeAt(worker) > 0) return { workerId };
     return { reason: `worker ${workerId}: ${this.usage.of('worker', workerId)} of ${places(worker)} places in use` };
   }
 
-  #placeInPool({ kind, slot, pool }: Pick<RunToPlace, 'kind' | 'slot' | 'pool'>): Placement {
+  #placeInPool({ slot, pool, ...needs }: RunNeeds & Pick<RunToPlace, 'slot' | 'pool'>): Placement {
     const present = this.fleet.inPool(pool);
     if (present.length === 0) return { reason: `no worker of pool ${pool} is online` };
-    const fit = present.filter((worker) => this.fleet.unfitFor(worker, kind) === null);
-    if (fit.length === 0) return { reason: `no worker of pool ${pool} can do this: ${this.#whyNone(present, kind)}` };
+    const fit = present.filter((worker) => this.fleet.unfitFor(worker, needs) === null);
+    if (fit.length === 0) return { reason: `no worker of pool ${pool} can do this: ${this.#whyNone(present, needs)}` };
     const [used, all] = [this.usage.of('places', pool), this.#places(pool)];
     if (slot === 'data' && used >= all) return { reason: `pool ${pool}: ${used} of ${all} places in use` };
     // Any worker of the pool may take a ticket from its lane, so all must be fit for it.
@@ -100,8 +100,8 @@ export class Room {
     return { workerId: best.id };
   }
 
-  #whyNone(present: readonly FleetWorker[], kind: RunToPlace['kind']): string {
-    const counts = Map.groupBy(present, (worker) => this.fleet.unfitFor(worker, kind));
+  #whyNone(present: readonly FleetWorker[], needs: RunNeeds): string {
+    const counts = Map.groupBy(present, (worker) => this.fleet.unfitFor(worker, needs));
     return [...counts].map(([why, of]) => `${of.length} ${why}`).join(', ');
   }
 

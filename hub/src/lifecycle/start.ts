@@ -11,6 +11,7 @@ import { type Beginning, beginRuns } from './begin-runs.ts';
 import { dbNow } from './clock.ts';
 import { unfitFor } from './fleet.ts';
 import { leaseToken } from './lease-token.ts';
+import { toPlace } from './queue-model.ts';
 import type { LifecycleSettings } from './settings.ts';
 import { readStartSecrets } from './start-secrets.ts';
 import { lockRuns } from './states.ts';
@@ -80,7 +81,7 @@ function decide(start: Start, run: RunRow | undefined, settings: LifecycleSettin
     return { again: run, token };
   }
   if (run.status !== 'dispatched' || !mayTake(worker, run)) return { refused: superseded(start) };
-  const unfit = unfitFor(worker, kindOf(run), settings.workerMinFreeDiskBytes);
+  const unfit = unfitFor(worker, toPlace(run), settings.workerMinFreeDiskBytes);
   if (unfit !== null) {
     return { putBack: run, why: new XVaultError('WORKER_UNSUITABLE', { detail: `worker ${worker.id} ${unfit}` }) };
   }

@@ -4,6 +4,7 @@ import type { SyncOptions } from '@xvault/shared/sync-options.ts';
 import { formatVersion } from '../engines/sync/layout.ts';
 import { requireApart } from '../engines/sync/overlap.ts';
 import { toProgress } from '../engines/sync/progress.ts';
+import { eventCodeOf } from '../engines/sync/rclone/classify.ts';
 import type { RcClient } from '../engines/sync/rclone/rc-client.ts';
 import { syncPrefix } from '../engines/sync/sides/open-destination.ts';
 import { runSync, type SyncOutcome } from '../engines/sync/sync.ts';
@@ -18,10 +19,11 @@ const progressEventMs = 2_000;
 const namedItems = 1000;
 
 /** Brings a destination to the state of a source by rclone, and keeps what it replaces. */
-export async function handleSyncBackup(
-  context: RunContext<'backup'>,
-  deps: HandlerDeps,
-): Promise<ResultInput<'backup'>> {
+export function handleSyncBackup(context: RunContext<'backup'>, deps: HandlerDeps): Promise<ResultInput<'backup'>> {
+  return tellingErrors(context, () => backUp(context, deps));
+}
+
+async function backUp(context: RunContext<'backup'>, deps: HandlerDeps): Promise<ResultInput<'backup'>> {
   const { start, spec, signal } = context;
   const { snapshot_id: snapshotId } = start;
   if (snapshotId === null || spec.sync === null)
@@ -48,7 +50,9 @@ export async function handleSyncBackup(
         rawFs: run.rawFs,
         dstFs: run.dstFs,
         sourceMtimes: source?.listsMtimes ?? false,
-        destinationHashes: crypt === null ? (destination?.remote.hashes ?? 'none') : 'none',
+        sourceIsBucket: spec.source.type === 's3',
+        // Each block of crypt proves itself; elsewhere a hash must be known to see a change of the stored bytes.
+        hashes: crypt !== null ? 'none' : destination?.remote.hashes === 'listed' ? 'listed' : 'read',
         jobId: spec.job_id,
         runId: start.run_id,
         epoch: start.epoch,
@@ -56,6 +60,7 @@ export async function handleSyncBackup(
         signal,
         onStats: (stats) => report(toProgress(stats)),
         takeItemErrors: () => log.takeItemErrors(),
+        wasCopied: (path) => log.wasCopied(path),
       });
       tell(context, outcome);
       return resultOf(context, deps, snapshotId, prefix, outcome);
@@ -66,6 +71,19 @@ export async function handleSyncBackup(
       stopLimiting();
     }
   });
+}
+
+/** Tells the customer what ended the transfer; how the run as a whole goes on from there is the Hub's to say. */
+async function tellingErrors<T>({ signal, emit }: RunContext<'backup'>, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof XVaultError && !signal.aborted) {
+      const params = { ...error.params, code: error.code, reason: error.message };
+      emit({ type: 'error', level: 'error', code: eventCodeOf(error.code), message_id: 'sync_error', params });
+    }
+    throw error;
+  }
 }
 
 /** Holds rclone to the smaller of the job's limit and the Hub's, also when that changes. */
@@ -103,7 +121,7 @@ function tell(context: RunContext<'backup'>, outcome: SyncOutcome): void {
   context.emit({
     type: 'summary',
     level: 'info',
-    code: 'COMPLETED_SUCCESS',
+    code: outcome.failed.length === 0 ? 'COMPLETED_SUCCESS' : 'COMPLETED_WARNING',
     message_id: 'sync_done',
     params: {
       transfers: outcome.transfers,
