@@ -22,8 +22,11 @@ import { refuseUnstorableText } from './http/storable-text.ts';
 import { internalRoutes } from './internal/internal.routes.ts';
 import { jobRunsRoutes } from './jobs/job-runs.routes.ts';
 import { jobsRoutes } from './jobs/jobs.routes.ts';
+import { keysRoutes } from './keys/keys.routes.ts';
 import { runsRoutes } from './runs/runs.routes.ts';
 import { schedulesRoutes } from './scheduling/schedules.routes.ts';
+import { settingsRoutes } from './settings/settings.routes.ts';
+import { restoreChangesRoutes } from './snapshots/restore-changes.routes.ts';
 import { snapshotRunsRoutes } from './snapshots/snapshot-runs.routes.ts';
 import { snapshotsRoutes } from './snapshots/snapshots.routes.ts';
 import { sourceRunsRoutes } from './sources/source-runs.routes.ts';
@@ -82,6 +85,8 @@ async function apiRoutes(api: FastifyInstance): Promise<void> {
   refuseUnstorableText(api);
   await api.register(meRoutes);
   await api.register(tenantsRoutes);
+  await api.register(keysRoutes);
+  await api.register(settingsRoutes);
   await api.register(sourcesRoutes);
   await api.register(sourceRunsRoutes);
   await api.register(destinationsRoutes);
@@ -92,6 +97,7 @@ async function apiRoutes(api: FastifyInstance): Promise<void> {
   await api.register(runsRoutes);
   await api.register(snapshotsRoutes);
   await api.register(snapshotRunsRoutes);
+  await api.register(restoreChangesRoutes);
   await api.register(exportsRoutes);
   await api.register(workersRoutes);
 }

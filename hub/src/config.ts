@@ -65,7 +65,9 @@ const schema = z.object({
   XVAULT_TENANT_MAX_RUNS: integer(10, 1, 1_000_000),
   XVAULT_SOURCE_HOST_MAX_RUNS: integer(4, 1, 1_000_000),
   XVAULT_DESTINATION_MAX_RUNS: integer(100, 1, 1_000_000),
-  /** A worker with less free disk gets no backups and no restores. */
+  /** Bytes a second of all backups and restores together until an operator sets another limit by the API; 0 for none. */
+  XVAULT_BANDWIDTH_LIMIT_BPS: integer(0, 0, Number.MAX_SAFE_INTEGER),
+  /** A worker with less free disk gets no backups to its own disk. */
   XVAULT_WORKER_MIN_FREE_DISK_BYTES: integer(2 ** 30, 0, Number.MAX_SAFE_INTEGER),
   /** How often jobs that are due are looked for. */
   XVAULT_SCHEDULER_INTERVAL_MS: integer(1000, 10, 60_000),

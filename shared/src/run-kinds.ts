@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { archiveOptions } from './archive-options.ts';
 import { destinationConnection } from './destinations.ts';
+import { assertNever } from './errors.ts';
 import { idSchema } from './ids.ts';
 import { restoreActions, restoreChange, restoreTarget } from './restore-targets.ts';
 import { locator, snapshotEncryption, snapshotRef, snapshotResult } from './snapshots.ts';
@@ -242,20 +243,34 @@ export type SlotClass = 'data' | 'control';
 interface KindEntry {
   /** `data` runs share the worker's slots; `control` runs are short and have slots of their own. */
   readonly slot: SlotClass;
-  /** Whether it fills the worker's disk. */
-  readonly writesDisk: boolean;
   /** Attempts in all, the first included, when the error is retryable. */
   readonly maxAttempts: number;
 }
 
 /** The catalogue of run kinds. A worker starts only if it has exactly one handler for each. */
 export const runKinds: Record<RunKind, KindEntry> = {
-  backup: { slot: 'data', writesDisk: true, maxAttempts: 3 },
-  // A nearly full worker must still give back what it holds; a restore looks at its own target's space.
-  restore: { slot: 'data', writesDisk: false, maxAttempts: 3 },
-  validation: { slot: 'data', writesDisk: false, maxAttempts: 3 },
-  retention: { slot: 'control', writesDisk: false, maxAttempts: 5 },
-  probe: { slot: 'control', writesDisk: false, maxAttempts: 1 },
-  maintenance: { slot: 'data', writesDisk: true, maxAttempts: 3 },
+  backup: { slot: 'data', maxAttempts: 3 },
+  restore: { slot: 'data', maxAttempts: 3 },
+  validation: { slot: 'data', maxAttempts: 3 },
+  retention: { slot: 'control', maxAttempts: 5 },
+  probe: { slot: 'control', maxAttempts: 1 },
+  maintenance: { slot: 'data', maxAttempts: 3 },
 };
+/** Whether it fills the disk of the worker that carries it out. */
+export function writesDisk(spec: RunSpec): boolean {
+  switch (spec.kind) {
+    case 'backup':
+      return spec.destination.type === 'local_fs';
+    case 'maintenance':
+      return spec.task.snapshot.destination.type === 'local_fs';
+    // A nearly full worker must still give back what it holds; a restore looks at its own target's space.
+    case 'restore':
+    case 'validation':
+    case 'retention':
+    case 'probe':
+      return false;
+    default:
+      return assertNever(spec);
+  }
+}
 export const runKindNames = Object.keys(runKinds) as [RunKind, ...RunKind[]];

@@ -106,7 +106,14 @@ export const pinsHostKey: Record<SourceType, boolean> = {
   dropbox: false,
 };
 
-/** `host:port`, by which runs on one server are counted; null when no server is reached. */
+const connectionHost = 'connection:';
+
+/** Whether runs are counted by an OAuth connection: its token is renewed by one run at a time, so no two go at once. */
+export function goesAlone(host: string): boolean {
+  return host.startsWith(connectionHost);
+}
+
+/** `host:port`, or the connection, by which runs on one server are counted; null when no server is reached. */
 export function sourceHost(source: SourceConnection): string | null {
   switch (source.type) {
     case 'local':
@@ -116,9 +123,9 @@ export function sourceHost(source: SourceConnection): string | null {
     case 'webdav':
       return new URL(source.config.url).host;
     case 'google_drive':
-      return 'google_drive';
+      return source.config.connection_id === null ? source.type : `${connectionHost}${source.config.connection_id}`;
     case 'dropbox':
-      return 'dropbox';
+      return `${connectionHost}${source.config.connection_id}`;
     case 'ftp': {
       const port = source.config.port ?? (source.config.tls === 'implicit' ? 990 : 21);
       return `${source.config.host.toLowerCase()}:${port}`;

@@ -25,6 +25,8 @@ export interface RunsTable extends ProgressColumns {
   destination_id: string | null;
   /** Of the worker's slots: what the catalogue said of the kind. */
   slot: Generated<SlotClass>;
+  /** Whether it needs free disk on its worker: from its kind and destination. */
+  writes_disk: Generated<boolean>;
   pool: Generated<string>;
   required_worker_id: string | null;
   /** `host:port` for the per-host limit. */

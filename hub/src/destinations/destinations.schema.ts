@@ -10,6 +10,7 @@ export const createDestinationBody = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('local_fs'), name, config: destinationConfigs.local_fs.default({}) }),
   z.strictObject({ type: z.literal('s3'), name, config: destinationConfigs.s3, secret: destinationSecrets.s3 }),
   z.strictObject({ type: z.literal('platform_s3'), name, config: destinationConfigs.platform_s3.default({}) }),
+  z.strictObject({ type: z.literal('sftp'), name, config: destinationConfigs.sftp, secret: destinationSecrets.sftp }),
 ]);
 export type CreateDestination = z.infer<typeof createDestinationBody>;
 

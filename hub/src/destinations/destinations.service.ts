@@ -65,7 +65,7 @@ export async function getDestination(db: Db, tenantId: string, destinationId: st
   return destination;
 }
 
-/** Throws NOT_FOUND, BAD_REQUEST, and CONFLICT when another bucket is named while there are snapshots in the present one. */
+/** Throws NOT_FOUND, BAD_REQUEST, and CONFLICT when another bucket or directory is named while there are snapshots in the present one. */
 export async function patchDestination(
   db: Db,
   actor: Actor,
@@ -79,9 +79,9 @@ export async function patchDestination(
   const sealed = secret === undefined ? undefined : await sealSecret(type, secret, credentialsRecipient);
   return db.transaction().execute(async (trx) => {
     const current = toDestinationConnection(await lockDestination(trx, tenantId, destinationId));
-    const moved = config !== undefined && bucketOf(current.config) !== bucketOf(config);
+    const moved = config !== undefined && placeOf(current.config) !== placeOf(config);
     if (moved && (await holdsSnapshots(trx, tenantId, destinationId))) {
-      throw new XVaultError('CONFLICT', { detail: 'there are snapshots in the present bucket' });
+      throw new XVaultError('CONFLICT', { detail: 'there are snapshots in the present place' });
     }
     const values = {
       ...(name !== undefined && { name }),
@@ -111,8 +111,10 @@ async function sealSecret(type: DestinationType, secret: unknown, recipient: str
   return seal(JSON.stringify(parseField<z.ZodType<object>>('secret', schema, secret)), recipient);
 }
 
-function bucketOf(config: DestinationConnection['config']): string | null {
-  return 'bucket' in config ? config.bucket : null;
+/** What cannot change while there are snapshots: the bucket, or the directory. */
+function placeOf(config: DestinationConnection['config']): string | null {
+  if ('bucket' in config) return config.bucket;
+  return 'path' in config ? config.path : null;
 }
 
 async function lockDestination(trx: Transaction<Database>, tenantId: string, id: string): Promise<DestinationRow> {

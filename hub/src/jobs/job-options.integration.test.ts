@@ -87,6 +87,22 @@ it('takes commands only for sources that are reached over SSH', async () => {
   }
 });
 
+it('takes following links and one file system only where the source can', async () => {
+  const follow = { follow_symlinks: true };
+  expect(await job('sftp', { ...follow, one_file_system: true })).toMatchObject({ status: 201 });
+  expect(await job('local', { one_file_system: true })).toMatchObject({ status: 201 });
+  for (const kind of ['local', 'ftp'] as const) {
+    expect(await job(kind, follow)).toMatchObject({
+      status: 400,
+      body: { errors: [{ path: 'options.follow_symlinks' }] },
+    });
+  }
+  expect(await job('ftp', { one_file_system: true })).toMatchObject({
+    status: 400,
+    body: { errors: [{ path: 'options.one_file_system' }] },
+  });
+});
+
 it('refuses what cannot be a pattern, a limit or a hook', async () => {
   const wrong = [
     { exclude: ['two\nlines'] },

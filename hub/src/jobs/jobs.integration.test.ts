@@ -1,3 +1,4 @@
+import { archiveOptions } from '@xvault/shared/archive-options.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ApiClient, itemsOf, operatorClient, tenantClient } from '../testing/api-client.ts';
 import { backUp, made, makeJob } from '../testing/fixtures.ts';
@@ -109,13 +110,14 @@ describe('running a job', () => {
       source_id: sourceId,
       source: {
         type: 'sftp',
-        config: { host: 'Files.Example.com', port: 2200, user: 'u', path: '/data' },
+        config: { host: 'Files.Example.com', port: 2200, user: 'u', path: '/data', jump: null },
         host_key: null,
       },
       destination_id: destinationId,
       destination: { type: 'local_fs', config: {} },
       engine: 'archive',
-      options: { compression_level: 3, one_file_system: false },
+      options: archiveOptions.parse({}),
+      sync: null,
       recipients: [tenant.recipient],
     });
   });

@@ -13,10 +13,10 @@ import { scheduleOf } from '../scheduling/schedule-of.ts';
 import { toConnection } from '../sources/connection.ts';
 import { findSourceShared } from '../sources/sources.repository.ts';
 import { getTenant } from '../tenants/tenants.service.ts';
-import { requireHooksFit } from './hook-kinds.ts';
 import { requireEngineFits, requireSameSync, sealCrypt } from './job-engine.ts';
 import { findJob, findJobForUpdate, insertJob, type JobRow, updateJob } from './jobs.repository.ts';
 import type { CreateJob, PatchJob } from './jobs.schema.ts';
+import { requireOptionsFit } from './options-fit.ts';
 
 type Db = Kysely<Database>;
 const objectType = 'job';
@@ -35,7 +35,7 @@ export async function createJob(
     const destination = await findDestinationShared(trx, tenantId, body.destination_id);
     if (destination === undefined) throw invalidField('destination_id', 'there is no such destination');
     requireEngineFits(body, source.type, destination.type);
-    requireHooksFit(body.options, toConnection(source));
+    requireOptionsFit(body.options, toConnection(source));
     const id = newId();
     const schedule = completeSchedule(body.schedule, (await getTenant(trx, tenantId)).timezone);
     const { crypt, ...columns } = body;
@@ -76,7 +76,7 @@ export async function patchJob(db: Db, actor: Actor, tenantId: string, jobId: st
     const before = await lockJob(trx, tenantId, jobId);
     if (Object.keys(body).length === 0) return before;
     if (sync !== undefined) requireSameSync(before, sync);
-    if (options !== undefined) await requireHooksFitJob(trx, before, options);
+    if (options !== undefined) await requireOptionsFitJob(trx, before, options);
     const values = {
       ...columns,
       ...(options !== undefined && { options: JSON.stringify(options) }),
@@ -89,9 +89,9 @@ export async function patchJob(db: Db, actor: Actor, tenantId: string, jobId: st
   });
 }
 
-async function requireHooksFitJob(trx: Transaction<Database>, job: JobRow, options: ArchiveOptions): Promise<void> {
+async function requireOptionsFitJob(trx: Transaction<Database>, job: JobRow, options: ArchiveOptions): Promise<void> {
   const source = await findSourceShared(trx, job.tenant_id, job.source_id);
-  if (source !== undefined) requireHooksFit(options, toConnection(source));
+  if (source !== undefined) requireOptionsFit(options, toConnection(source));
 }
 
 /** When the schedule or the status changes, the next run is reckoned anew: what a pause passed over is not made up for. */

@@ -2,14 +2,32 @@ import type { ArchiveOptions } from '@xvault/shared/archive-options.ts';
 import type { SourceConnection } from '@xvault/shared/sources.ts';
 import { invalidField } from '../http/problem.ts';
 
-/** Throws BAD_REQUEST when a command is to run on a source that is not reached over SSH. */
-export function requireHooksFit({ hooks }: Pick<ArchiveOptions, 'hooks'>, source: SourceConnection): void {
-  if (isOverSsh(source)) return;
+type Options = Pick<ArchiveOptions, 'hooks' | 'follow_symlinks' | 'one_file_system'>;
+
+/** Throws BAD_REQUEST when the options ask for something that this kind of source does not have. */
+export function requireOptionsFit(options: Options, source: SourceConnection): void {
+  if (!isOverSsh(source)) refuseCommands(options);
+  if (options.follow_symlinks && !followsLinks(source)) {
+    throw invalidField(
+      'options.follow_symlinks',
+      'links are followed only on sources of files that are reached over SSH',
+    );
+  }
+  if (options.one_file_system && source.type === 'ftp') {
+    throw invalidField('options.one_file_system', 'FTP servers cannot tell file systems apart');
+  }
+}
+
+function refuseCommands({ hooks }: Options): void {
   for (const phase of ['pre', 'post'] as const) {
     const at = hooks[phase].findIndex(({ type }) => type === 'ssh');
     if (at === -1) continue;
     throw invalidField(`options.hooks.${phase}.${at}.type`, 'commands run only on sources that are reached over SSH');
   }
+}
+
+function followsLinks({ type }: SourceConnection): boolean {
+  return type === 'sftp' || type === 'ssh' || type === 'wordpress';
 }
 
 function isOverSsh(source: SourceConnection): boolean {

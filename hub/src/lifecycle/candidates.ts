@@ -6,6 +6,7 @@ import { heldByItsJob } from './job-order.ts';
 import type { Candidate } from './queue-model.ts';
 import type { Room } from './room.ts';
 import type { LifecycleSettings } from './settings.ts';
+import { hostLimit } from './usage.ts';
 
 /** Control runs looked at in one round. */
 export const controlLookahead = 500;
@@ -29,7 +30,7 @@ export async function readDataCandidates(
 ): Promise<Candidate[]> {
   const limit = sql`coalesce(tenants.max_concurrent_runs, ${settings.tenantMaxRuns}::int)`;
   const loads = room.usage.idsFrom('tenant', 1).map((id) => ({ id, in_flight: room.usage.of('tenant', id) }));
-  const fullHosts = room.usage.idsFrom('host', settings.sourceHostMaxRuns);
+  const fullHosts = room.usage.idsFrom('host', (host) => hostLimit(host, settings.sourceHostMaxRuns));
   const fullDestinations = room.usage.idsFrom('destination', settings.destinationMaxRuns);
   const mayGo = sql<boolean>`status = 'queued' and slot = 'data' and tenant_id = able.id
     and (not_before is null or not_before <= now())

@@ -10,7 +10,7 @@ export interface RunToPlace {
   readonly writesDisk: boolean;
   readonly pool: string;
   readonly requiredWorkerId: string | null;
-  /** `host:port` of the source. */
+  /** `host:port` of the source, or the connection that it acts by. */
   readonly sourceHost: string | null;
   readonly destinationId: string | null;
 }

@@ -1,9 +1,10 @@
+import { goesAlone } from '@xvault/shared/sources.ts';
 import type { Kysely } from 'kysely';
 import type { Database } from '../db/schema.ts';
 import { type Fleet, type FleetWorker, type RunNeeds, readFleet } from './fleet.ts';
 import type { InFlight, Placement, RunToPlace } from './queue-model.ts';
 import { dispatchPerSlot, type LifecycleSettings } from './settings.ts';
-import { readInFlight, Usage } from './usage.ts';
+import { hostLimit, readInFlight, Usage } from './usage.ts';
 
 export type Limits = Pick<
   LifecycleSettings,
@@ -63,9 +64,11 @@ export class Room {
 
   #limitReached(run: RunToPlace, tenantLimit: number): string | undefined {
     const { globalMaxRuns, sourceHostMaxRuns, destinationMaxRuns } = this.#limits;
+    const host = run.sourceHost ?? '';
+    const hostName = goesAlone(host) ? 'connection limit' : 'source host limit';
     const checks = [
       ['tenant', run.tenantId, 'tenant limit', tenantLimit],
-      ['host', run.sourceHost, 'source host limit', sourceHostMaxRuns],
+      ['host', run.sourceHost, hostName, hostLimit(host, sourceHostMaxRuns)],
       ['destination', run.destinationId, 'destination limit', destinationMaxRuns],
       ['platform', '', 'platform limit', globalMaxRuns],
     ] as const;

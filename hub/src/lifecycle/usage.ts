@@ -1,3 +1,4 @@
+import { goesAlone } from '@xvault/shared/sources.ts';
 import { type Kysely, sql } from 'kysely';
 import type { Database } from '../db/schema.ts';
 import type { InFlight } from './queue-model.ts';
@@ -32,16 +33,24 @@ export class Usage {
     return this.#counts.get(`${what} ${id}`) ?? 0;
   }
 
-  /** All that are used up to this limit or beyond. */
-  idsFrom(what: UsageKind, limit: number): string[] {
+  /** All that are used up to this limit or beyond; each may have a limit of its own. */
+  idsFrom(what: UsageKind, limit: number | ((id: string) => number)): string[] {
     const prefix = `${what} `;
-    const full = [...this.#counts].filter(([key, count]) => count >= limit && key.startsWith(prefix));
-    return full.map(([key]) => key.slice(prefix.length));
+    const limitOf = typeof limit === 'number' ? () => limit : limit;
+    const used = [...this.#counts].flatMap(([key, count]) =>
+      key.startsWith(prefix) ? [{ id: key.slice(prefix.length), count }] : [],
+    );
+    return used.filter(({ id, count }) => count >= limitOf(id)).map(({ id }) => id);
   }
 
   add(what: UsageKind, id: string | null, count: number): void {
     if (id !== null) this.#counts.set(`${what} ${id}`, this.of(what, id) + count);
   }
 }
+/** Runs at once on one source's server, or by one connection. */
+export function hostLimit(host: string, sourceHostMaxRuns: number): number {
+  return goesAlone(host) ? Math.min(1, sourceHostMaxRuns) : sourceHostMaxRuns;
+}
+
 /** `places` are those of a pool's active workers; `pool` counts all that is in flight in it. */
 type UsageKind = 'platform' | 'tenant' | 'pool' | 'places' | 'worker' | 'host' | 'destination';

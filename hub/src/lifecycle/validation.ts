@@ -9,6 +9,7 @@ const verdicts: Readonly<Record<string, SnapshotStatus>> = {
   ARTIFACT_CORRUPT: 'corrupt',
   ARTIFACT_TRUNCATED: 'corrupt',
   ARTIFACT_MISSING: 'missing',
+  SYNC_VERSION_BROKEN: 'corrupt',
 };
 
 export async function markValidationRunning(trx: Transaction<Database>, run: RunRow): Promise<void> {

@@ -58,6 +58,7 @@ afterAll(async () => {
 const bodies: Record<string, object> = {
   'PATCH /api/v1/sources/:id': { name: 'mine' },
   'POST /api/v1/sources/:id/host-key': { fingerprint: `SHA256:${'A'.repeat(43)}` },
+  'PATCH /api/v1/destinations/:id': { name: 'mine' },
   'PATCH /api/v1/jobs/:id': { name: 'mine' },
   'PATCH /api/v1/tenants/:id': { name: 'mine' },
   'POST /api/v1/snapshots/:id/restore': { target: { type: 'export' } },
@@ -65,6 +66,10 @@ const bodies: Record<string, object> = {
   'POST /api/v1/destinations': { type: 'local_fs', name: 'x' },
   'POST /api/v1/jobs': { name: 'x', source_id: 'x', destination_id: 'x' },
   'POST /api/v1/tenants': { name: 'x' },
+  'POST /api/v1/tenant/keys/rotate': {},
+  'PUT /api/v1/tenant/keys/customer': { recipient: `age1${'q'.repeat(58)}` },
+  'PUT /api/v1/tenant/keys/extra-recipients': { recipients: [] },
+  'POST /api/v1/tenant/keys/forget': { recipient: 'x' },
 };
 
 type Method = Parameters<ApiClient>[0];
@@ -86,7 +91,7 @@ function routes(): Route[] {
       kind: url.split('/')[3] ?? '',
     }));
 }
-const isForOperators = ({ kind }: Route) => kind === 'tenants' || kind === 'workers';
+const isForOperators = ({ kind }: Route) => ['tenants', 'workers', 'settings'].includes(kind);
 
 function ask(client: ApiClient, route: Route) {
   const id = ids[route.kind];
@@ -136,7 +141,7 @@ describe('every route of the API', () => {
     const lists = routes().filter(
       (route) => route.method === 'GET' && !route.url.includes(':') && !isForOperators(route),
     );
-    for (const route of lists.filter(({ kind }) => kind !== 'me')) {
+    for (const route of lists.filter(({ kind }) => kind !== 'me' && kind !== 'tenant')) {
       expect(itemsOf(await stranger('GET', route.url)), route.name).toEqual([]);
       expect(itemsOf(await owner('GET', route.url)).length, route.name).toBeGreaterThan(0);
     }

@@ -1,4 +1,5 @@
 import { idSchema } from '@xvault/shared/ids.ts';
+import { keyTypes } from '@xvault/shared/recipients.ts';
 import { absolutePath } from '@xvault/shared/sources.ts';
 import { z } from 'zod';
 import { email, newPassword } from '../auth/auth.schema.ts';
@@ -24,6 +25,8 @@ export const createTenantBody = z.strictObject({
   bandwidth_limit_bps: limits.bandwidth_limit_bps.default(null),
   weight: limits.weight.default(100),
   timezone: timezone.default('UTC'),
+  /** Of the tenant's key: what is post-quantum can be opened by recent age programs only. */
+  key_type: z.enum(keyTypes).default('x25519'),
 });
 export type CreateTenant = z.infer<typeof createTenantBody>;
 

@@ -16,9 +16,9 @@ type Db = Kysely<Database>;
  * owner's address is taken.
  */
 export async function createTenant(db: Db, actor: Actor, vaultRecipient: string, body: CreateTenant) {
-  const { identity, recipient } = await generateKeyPair();
+  const { identity, recipient } = await generateKeyPair(body.key_type);
   const identitySealed = await seal(identity, vaultRecipient);
-  const { owner, local_paths, ...columns } = body;
+  const { owner, local_paths, key_type: _, ...columns } = body;
   const passwordHash = owner === undefined ? '' : await hashPassword(owner.password);
   return db.transaction().execute(async (trx) => {
     const id = newId();

@@ -84,6 +84,7 @@ async function insertTenant(db: Kysely<Database>, options: SeedOptions): Promise
       weight: options.weight ?? 100,
     })
     .execute();
+  await db.insertInto('tenant_keys').values({ tenant_id: id, recipient, identity_sealed: 'sealed-identity' }).execute();
   return id;
 }
 

@@ -22,9 +22,20 @@ using SharedThreads = std::shared_ptr<Threads>;
 using WalkHandle = std::shared_ptr<SharedWalk>;
 using FileHandle = std::shared_ptr<LargeFile>;
 
-/** (count, rootFd or -1) → handle */
+std::string_view textOf(const Arguments::View& view) { return {reinterpret_cast<const char*>(view.data), view.size}; }
+
+/** Strings with their lengths before them. */
+std::vector<std::string> stringsOf(const Arguments::View& view) {
+  std::vector<std::string> strings;
+  RecordReader reader(view.data, view.size);
+  for (size_t at = 0; at < view.size; at += sizeof(uint32_t) + strings.back().size()) strings.emplace_back(reader.bytes());
+  return strings;
+}
+
+/** (count, rootFd or -1, roots that symlinks may lead to) → handle */
 napi_value startThreads(napi_env env, const Arguments& args) {
-  SharedThreads threads = Threads::start(env, static_cast<uint32_t>(args.number(0)), static_cast<int>(args.number(1)));
+  SharedThreads threads = Threads::start(env, static_cast<uint32_t>(args.number(0)), static_cast<int>(args.number(1)),
+                                         stringsOf(args.bytes(2)));
   const auto retire = [](napi_env environment, SharedThreads& held) { held->retire(environment); };
   return external(env, std::move(threads), kThreadsTag, retire);
 }
@@ -46,17 +57,37 @@ napi_value packFrame(napi_env env, const Arguments& args) {
   const SharedThreads& threads = args.held<SharedThreads>(0, kThreadsTag);
   const PackOptions options{static_cast<uint32_t>(args.number(2)), static_cast<uint32_t>(args.number(3)),
                             static_cast<uint64_t>(args.number(4))};
-  auto job = packJob(threads->rootFd(), args.bytes(1), options, args.bytes(5), static_cast<size_t>(args.number(6)),
+  auto job = packJob(threads->root(), args.bytes(1), options, args.bytes(5), static_cast<size_t>(args.number(6)),
                      static_cast<int>(args.number(7)));
   return threads->submit(env, std::move(job), {args.value(1), args.value(5)});
 }
 
-/** (threads, oneFileSystem) → handle */
+/** Records of a kind (1: a path, else a name), whether directories alone are meant, and the bytes. */
+Exclusions exclusionsOf(const Arguments::View& view) {
+  Exclusions exclusions;
+  RecordReader reader(view.data, view.size);
+  for (size_t at = 0; at < view.size;) {
+    const bool isPath = reader.u8() != 0;
+    const bool isOfDirectories = reader.u8() != 0;
+    const std::string_view text = reader.bytes();
+    at += 2 + sizeof(uint32_t) + text.size();
+    (isPath ? exclusions.paths : exclusions.names).insert_or_assign(std::string(text), isOfDirectories);
+  }
+  return exclusions;
+}
+
+/** (threads, oneFileSystem, exclusions) → handle */
 napi_value startWalk(napi_env env, const Arguments& args) {
   auto walk = std::make_shared<SharedWalk>();
   walk->threads = args.held<SharedThreads>(0, kThreadsTag);
-  walk->walk = std::make_unique<Walk>(walk->threads->rootFd(), args.boolean(1));
+  walk->walk = std::make_unique<Walk>(walk->threads->root(), args.boolean(1), exclusionsOf(args.bytes(2)));
   return external(env, WalkHandle(std::move(walk)), kWalkTag);
+}
+
+/** (walk, path of a directory that need not be gone into; where it was already, it is left) */
+napi_value skipDirectory(napi_env, const Arguments& args) {
+  args.held<WalkHandle>(0, kWalkTag)->walk->skip(std::string(textOf(args.bytes(1))));
+  return nullptr;
 }
 
 /** (walk) → page; one call at a time */
@@ -75,7 +106,7 @@ napi_value walkCount(napi_env env, const Arguments& args) {
 napi_value openFile(napi_env env, const Arguments& args) {
   const SharedThreads& threads = args.held<SharedThreads>(0, kThreadsTag);
   const Arguments::View path = args.bytes(1);
-  return threads->submit(env, openJob(threads->rootFd(), std::string(reinterpret_cast<char*>(path.data), path.size)), {});
+  return threads->submit(env, openJob(threads->root(), std::string(textOf(path))), {});
 }
 
 /** (fd, which is duplicated) → handle */
@@ -118,12 +149,13 @@ napi_value digestFile(napi_env env, const Arguments& args) {
   return bytesValue(env, digest.data(), digest.size());
 }
 
-/** (item, storedBytes of a sparse file or -1) → header blocks */
+/** (item, storedBytes of a sparse file or -1, packed extended attributes) → header blocks */
 napi_value encodeTarHeader(napi_env env, const Arguments& args) {
   const Arguments::View record = args.bytes(0);
   const double stored = args.number(1);
   const auto storedBytes = static_cast<uint64_t>(std::max(stored, 0.0));
-  const std::string header = tarHeader(RecordReader(record.data, record.size).item(), stored < 0 ? nullptr : &storedBytes);
+  const std::string header = tarHeader(RecordReader(record.data, record.size).item(),
+                                       stored < 0 ? nullptr : &storedBytes, textOf(args.bytes(2)));
   return bytesValue(env, header.data(), header.size());
 }
 
@@ -185,6 +217,7 @@ NAPI_MODULE_INIT() {
   add<compress>(env, exports, "compress");
   add<packFrame>(env, exports, "packFrame");
   add<startWalk>(env, exports, "startWalk");
+  add<skipDirectory>(env, exports, "skipDirectory");
   add<walkItems>(env, exports, "walkItems");
   add<walkCount>(env, exports, "walkCount");
   add<openFile>(env, exports, "openFile");

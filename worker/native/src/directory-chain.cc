@@ -13,8 +13,10 @@ namespace {
 /** Descriptors held at a time; of a deeper tree the upper ones are closed and opened again on the way back. */
 constexpr size_t kOpenLevels = 200;
 
-Descriptor openDirectory(int parent, const char* name) {
+Descriptor openDirectory(int parent, const char* name, const Follow* follow) {
   const int fd = ::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  const bool isLink = fd < 0 && (errno == ENOTDIR || errno == ELOOP);
+  if (isLink && follow != nullptr) return follow->open(parent, name, O_RDONLY | O_DIRECTORY);
   if (fd < 0) throw SystemError("open", errno);
   return Descriptor(fd);
 }
@@ -22,14 +24,14 @@ Descriptor openDirectory(int parent, const char* name) {
 }  // namespace
 
 int DirectoryChain::current() {
-  if (fds_.empty()) return rootFd_;
+  if (fds_.empty()) return root_.fd;
   if (fds_.back().isOpen()) return fds_.back().get();
   // Again from the root on, keeping the deepest ones open.
   Descriptor from;
   lowestOpen_ = 0;
   for (size_t level = 0; level < fds_.size(); ++level) {
-    const int parent = level == 0 ? rootFd_ : fds_[level - 1].get();
-    if (!fds_[level].isOpen()) fds_[level] = openDirectory(parent, names_[level].c_str());
+    const int parent = level == 0 ? root_.fd : fds_[level - 1].get();
+    if (!fds_[level].isOpen()) fds_[level] = openDirectory(parent, names_[level].c_str(), root_.follow);
     if (level >= kOpenLevels) fds_[level - kOpenLevels].reset();
   }
   lowestOpen_ = fds_.size() > kOpenLevels ? fds_.size() - kOpenLevels : 0;
@@ -38,7 +40,7 @@ int DirectoryChain::current() {
 
 void DirectoryChain::push(std::string_view name) {
   std::string owned(name);
-  Descriptor opened = openDirectory(current(), owned.c_str());
+  Descriptor opened = openDirectory(current(), owned.c_str(), root_.follow);
   names_.push_back(std::move(owned));
   fds_.push_back(std::move(opened));
   evict();

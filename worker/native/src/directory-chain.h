@@ -4,17 +4,19 @@
 #include <vector>
 
 #include "descriptor.h"
+#include "follow.h"
 
 namespace xvault {
 
 /**
  * A place in a tree that moves one directory at a time. Each step opens by name in the directory before and never follows a
- * symlink, so nothing that is swapped meanwhile leads out of the root. Calls throw SystemError.
+ * symlink, so nothing that is swapped meanwhile leads out of the root; where the root says so, symlinks are followed to where they
+ * may lead. Calls throw SystemError.
  */
 class DirectoryChain {
  public:
   /** The root's descriptor stays the caller's. */
-  explicit DirectoryChain(int rootFd) : rootFd_(rootFd) {}
+  explicit DirectoryChain(Root root) : root_(root) {}
 
   size_t depth() const { return names_.size(); }
   /** A descriptor of the current directory, valid until the next move. */
@@ -26,7 +28,7 @@ class DirectoryChain {
   void enter(std::string_view path);
 
  private:
-  const int rootFd_;
+  const Root root_;
   std::vector<std::string> names_;
   /** Of each level below the root; closed where too many would be open. */
   std::vector<Descriptor> fds_;

@@ -92,6 +92,7 @@ void addIndexLine(std::string& out, const Entry& entry, const Place& place, uint
   }
   addNumber(out, "offset", base + place.tarOffset);
   addNumber(out, "data_offset", base + place.dataOffset);
+  if (place.xattrCount > 0) addNumber(out, "xattrs", place.xattrCount);
   if (!place.pack.empty()) {
     out += ",\"pack\":";
     addJsonString(out, place.pack);

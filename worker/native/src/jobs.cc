@@ -4,6 +4,7 @@
 
 #include "sparse.h"
 #include "system-error.h"
+#include "xattrs.h"
 
 namespace xvault {
 
@@ -38,13 +39,13 @@ class CompressJob : public Job {
 
 class PackJob : public Job {
  public:
-  PackJob(int rootFd, Arguments::View operations, const PackOptions& options, Arguments::View target, size_t frameBytes,
+  PackJob(Root root, Arguments::View operations, const PackOptions& options, Arguments::View target, size_t frameBytes,
           int level)
-      : rootFd_(rootFd), operations_(operations), options_(options), target_(target), frameBytes_(frameBytes),
+      : root_(root), operations_(operations), options_(options), target_(target), frameBytes_(frameBytes),
         level_(level) {}
   void run(ThreadTools& tools) override {
     tools.segment.reset(frameBytes_);
-    packed_ = pack(tools.segment, RecordReader(operations_.data, operations_.size), options_, rootFd_);
+    packed_ = pack(tools.segment, RecordReader(operations_.data, operations_.size), options_, root_);
     contentBytes_ = tools.segment.used();
     if (contentBytes_ == 0) return;
     storedBytes_ = compressorOf(tools).frame(target_.data, target_.size, tools.segment.data(), contentBytes_, level_);
@@ -66,7 +67,7 @@ class PackJob : public Job {
   }
 
  private:
-  int rootFd_;
+  Root root_;
   Arguments::View operations_;
   PackOptions options_;
   Arguments::View target_;
@@ -135,16 +136,17 @@ class CountJob : public Job {
 
 class OpenJob : public Job {
  public:
-  OpenJob(int rootFd, std::string path) : rootFd_(rootFd), path_(std::move(path)) {}
+  OpenJob(Root root, std::string path) : root_(root), path_(std::move(path)) {}
   void run(ThreadTools&) override {
     try {
-      std::optional<OpenedFile> opened = FileOpener(rootFd_).open(path_);
+      std::optional<OpenedFile> opened = FileOpener(root_).open(path_);
       if (!opened) {
         record_.skipped(path_, "ITEM_VANISHED", "something else has taken its name");
         return;
       }
       SparseMap map;
       if (findHoles(opened->fd.get(), opened->stats, map)) describe(map, static_cast<uint64_t>(opened->stats.st_size));
+      xattrs_ = readXattrs(opened->fd.get());
       record_.item(entryOf(Entry::kFile, opened->stats, path_));
       fd_ = std::move(opened->fd);
     } catch (const SystemError& error) {
@@ -157,6 +159,10 @@ class OpenJob : public Job {
     if (isSparse_) {
       fields.push_back({"map", bytesValue(env, map_.data(), map_.size())});
       fields.push_back({"extents", bytesValue(env, extents_.out.data(), extents_.out.size())});
+    }
+    if (xattrs_.count > 0) {
+      fields.push_back({"xattrs", bytesValue(env, xattrs_.packed.data(), xattrs_.packed.size())});
+      fields.push_back({"xattrCount", numberValue(env, xattrs_.count)});
     }
     if (fd_.isOpen()) fields.push_back({"fd", numberValue(env, fd_.release())});
     return objectValue(env, fields);
@@ -172,12 +178,13 @@ class OpenJob : public Job {
     }
   }
 
-  int rootFd_;
+  Root root_;
   std::string path_;
   RecordWriter record_;
   bool isSparse_ = false;
   std::string map_;
   RecordWriter extents_;
+  Xattrs xattrs_;
   Descriptor fd_;
 };
 
@@ -187,9 +194,9 @@ std::unique_ptr<Job> compressJob(Arguments::View target, Arguments::View source,
   return std::make_unique<CompressJob>(target, source, sourceBytes, level);
 }
 
-std::unique_ptr<Job> packJob(int rootFd, Arguments::View operations, const PackOptions& options, Arguments::View target,
+std::unique_ptr<Job> packJob(Root root, Arguments::View operations, const PackOptions& options, Arguments::View target,
                              size_t frameBytes, int level) {
-  return std::make_unique<PackJob>(rootFd, operations, options, target, frameBytes, level);
+  return std::make_unique<PackJob>(root, operations, options, target, frameBytes, level);
 }
 
 std::unique_ptr<Job> pieceJob(std::shared_ptr<LargeFile> file, Piece piece, Arguments::View target, size_t frameBytes,
@@ -201,8 +208,8 @@ std::unique_ptr<Job> walkJob(std::shared_ptr<SharedWalk> walk) { return std::mak
 
 std::unique_ptr<Job> countJob(std::shared_ptr<SharedWalk> walk) { return std::make_unique<CountJob>(std::move(walk)); }
 
-std::unique_ptr<Job> openJob(int rootFd, std::string path) {
-  return std::make_unique<OpenJob>(rootFd, std::move(path));
+std::unique_ptr<Job> openJob(Root root, std::string path) {
+  return std::make_unique<OpenJob>(root, std::move(path));
 }
 
 }  // namespace xvault

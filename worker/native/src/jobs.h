@@ -15,12 +15,12 @@ struct SharedWalk {
 };
 
 std::unique_ptr<Job> compressJob(Arguments::View target, Arguments::View source, size_t sourceBytes, int level);
-std::unique_ptr<Job> packJob(int rootFd, Arguments::View operations, const PackOptions& options, Arguments::View target,
+std::unique_ptr<Job> packJob(Root root, Arguments::View operations, const PackOptions& options, Arguments::View target,
                              size_t frameBytes, int level);
 std::unique_ptr<Job> pieceJob(std::shared_ptr<LargeFile> file, Piece piece, Arguments::View target, size_t frameBytes,
                               int level);
 std::unique_ptr<Job> walkJob(std::shared_ptr<SharedWalk> walk);
 std::unique_ptr<Job> countJob(std::shared_ptr<SharedWalk> walk);
-std::unique_ptr<Job> openJob(int rootFd, std::string path);
+std::unique_ptr<Job> openJob(Root root, std::string path);
 
 }  // namespace xvault

@@ -17,17 +17,26 @@ struct OpenedFile {
 /** Opens regular files by their paths below the root; what is asked for in the order of a walk is cheap. */
 class FileOpener {
  public:
-  explicit FileOpener(int rootFd) : chain_(rootFd) {}
+  explicit FileOpener(Root root) : chain_(root), follow_(root.follow) {}
 
   /** Nothing when something else has taken the name. Throws SystemError. */
   std::optional<OpenedFile> open(std::string_view path);
+  /** A descriptor of a directory, valid until the next call; `.` is the root. Throws SystemError. */
+  int directory(std::string_view path);
 
  private:
   DirectoryChain chain_;
+  const Follow* follow_;
   std::string directory_;
   bool isPlaced_ = false;
   /** Leaving access times alone is allowed to the owner and to root; once refused, it is not tried again. */
   bool keepsAccessTime_ = true;
+
+  void enter(std::string_view directory);
+  /** A descriptor, or -1 with errno. */
+  template <typename Open>
+  int withAccessTime(Open open);
+  std::optional<Descriptor> openFollowed(const char* name);
 };
 
 /** Whether a file is no longer what it was. */

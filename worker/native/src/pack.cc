@@ -8,6 +8,7 @@
 #include "sparse.h"
 #include "system-error.h"
 #include "tar-header.h"
+#include "xattrs.h"
 
 namespace xvault {
 
@@ -32,8 +33,8 @@ namespace {
 
 class Packer {
  public:
-  Packer(Segment& segment, const PackOptions& options, int rootFd)
-      : segment_(segment), options_(options), opener_(rootFd) {}
+  Packer(Segment& segment, const PackOptions& options, Root root)
+      : segment_(segment), options_(options), opener_(root) {}
 
   Packed run(RecordReader operations) {
     packed_.done = options_.from;
@@ -50,14 +51,26 @@ class Packer {
   /** False when there is no room. */
   bool add(uint32_t at, const Entry& entry) {
     if (entry.type == Entry::kFile) return addFile(at, entry.path);
-    const std::string header = tarHeader(entry);
+    const Xattrs xattrs = entry.type == Entry::kDirectory ? xattrsOfDirectory(entry.path) : Xattrs();
+    const std::string header = tarHeader(entry, nullptr, xattrs.packed);
     if (!segment_.fits(header.size())) return false;
     Place place;
+    place.xattrCount = xattrs.count;
     place.tarOffset = segment_.used();
     segment_.append(header);
     place.dataOffset = segment_.used();
     record(entry, place);
     return true;
+  }
+
+  Xattrs xattrsOfDirectory(std::string_view path) {
+    try {
+      return readXattrs(opener_.directory(path));
+    } catch (const SystemError& error) {
+      // The walk tells of a directory that cannot be opened.
+      error.throwIfShortage();
+      return {};
+    }
   }
 
   bool addFile(uint32_t at, std::string_view path) {
@@ -78,13 +91,14 @@ class Packer {
 
   bool addWhole(uint32_t at, std::string_view path, const OpenedFile& file) {
     Entry entry = entryOf(Entry::kFile, file.stats, path);
-    const size_t headerBytes = tarHeader(entry).size();
+    const Xattrs xattrs = readXattrs(file.fd.get());
+    const size_t headerBytes = tarHeader(entry, nullptr, xattrs.packed).size();
     if (entry.size > options_.mostFileBytes || !segment_.fits(headerBytes + entry.size + kTarBlock)) return false;
     const uint64_t wanted = entry.size;
     // Read before the header is written, which tells what there was to read.
     entry.size = readFully(file.fd.get(), segment_.end() + headerBytes, wanted, 0);
     const bool changed = entry.size != wanted || hasChanged(file);
-    finish(entry, tarHeader(entry), {}, entry.size);
+    finish(entry, tarHeader(entry, nullptr, xattrs.packed), {}, entry.size, xattrs.count);
     if (changed) noteChanged(at, path);
     return true;
   }
@@ -93,7 +107,8 @@ class Packer {
     const Entry entry = entryOf(Entry::kFile, file.stats, path);
     const std::string text = map.text(entry.size);
     const uint64_t storedBytes = text.size() + map.dataBytes;
-    const std::string header = tarHeader(entry, &storedBytes);
+    const Xattrs xattrs = readXattrs(file.fd.get());
+    const std::string header = tarHeader(entry, &storedBytes, xattrs.packed);
     if (map.dataBytes > options_.mostFileBytes || !segment_.fits(header.size() + storedBytes + kTarBlock)) return false;
     uint8_t* into = segment_.end() + header.size() + text.size();
     bool changed = false;
@@ -104,14 +119,16 @@ class Packer {
       into += extent.length;
     }
     changed |= hasChanged(file);
-    finish(entry, header, text, map.dataBytes);
+    finish(entry, header, text, map.dataBytes, xattrs.count);
     if (changed) noteChanged(at, path);
     return true;
   }
 
   /** `dataBytes` of content are in the segment already, where header and map will end. */
-  void finish(const Entry& entry, const std::string& header, const std::string& map, uint64_t dataBytes) {
+  void finish(const Entry& entry, const std::string& header, const std::string& map, uint64_t dataBytes,
+              uint32_t xattrCount) {
     Place place;
+    place.xattrCount = xattrCount;
     place.tarOffset = segment_.used();
     segment_.append(header);
     place.dataOffset = segment_.used();
@@ -161,8 +178,8 @@ class Packer {
 
 }  // namespace
 
-Packed pack(Segment& segment, RecordReader operations, const PackOptions& options, int rootFd) {
-  return Packer(segment, options, rootFd).run(operations);
+Packed pack(Segment& segment, RecordReader operations, const PackOptions& options, Root root) {
+  return Packer(segment, options, root).run(operations);
 }
 
 }  // namespace xvault

@@ -46,7 +46,7 @@ struct Packed {
   uint32_t noteCount = 0;
 };
 
-/** Makes tar of operations: items, of which the files are read below `rootFd`. Throws SystemError. */
-Packed pack(Segment& segment, RecordReader operations, const PackOptions& options, int rootFd);
+/** Makes tar of operations: items, of which the files are read below the root. Throws SystemError. */
+Packed pack(Segment& segment, RecordReader operations, const PackOptions& options, Root root);
 
 }  // namespace xvault

@@ -33,6 +33,7 @@ void RecordWriter::place(const Place& place) {
   f64(static_cast<double>(place.tarOffset));
   f64(static_cast<double>(place.dataOffset));
   bytes(place.pack);
+  u32(place.xattrCount);
 }
 
 Entry RecordReader::item() {
@@ -64,6 +65,7 @@ Place RecordReader::place() {
   place.tarOffset = static_cast<uint64_t>(f64());
   place.dataOffset = static_cast<uint64_t>(f64());
   place.pack = bytes();
+  place.xattrCount = u32();
   return place;
 }
 

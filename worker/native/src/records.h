@@ -36,6 +36,8 @@ struct Place {
   uint64_t tarOffset = 0;
   uint64_t dataOffset = 0;
   std::string_view pack;
+  /** Extended attributes in the tar. */
+  uint32_t xattrCount = 0;
 };
 
 /** Little-endian records, the same as record-codec.ts makes. */

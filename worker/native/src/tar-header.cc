@@ -44,6 +44,23 @@ std::string sparseName(std::string_view path) {
   return name.append("GNUSparseFile.0/").append(isDeep ? path.substr(slash + 1) : path);
 }
 
+/** As GNU tar writes and reads them: what would end a keyword is escaped. */
+void addXattrs(std::string& records, std::string_view packed) {
+  RecordReader reader(reinterpret_cast<const uint8_t*>(packed.data()), packed.size());
+  for (size_t at = 0; at < packed.size();) {
+    const std::string_view name = reader.bytes();
+    const std::string_view value = reader.bytes();
+    at += 2 * sizeof(uint32_t) + name.size() + value.size();
+    std::string key = "SCHILY.xattr.";
+    for (const char byte : name) {
+      if (byte == '%') key += "%25";
+      else if (byte == '=') key += "%3D";
+      else key += byte;
+    }
+    addRecord(records, key, value);
+  }
+}
+
 void octal(char* block, size_t offset, int digits, uint64_t value) {
   for (int at = digits - 1; at >= 0; --at, value >>= 3) block[offset + at] = static_cast<char>('0' + (value & 7));
 }
@@ -80,7 +97,7 @@ void addUstar(std::string& out, const Ustar& fields) {
 
 }  // namespace
 
-std::string tarHeader(const Entry& entry, const uint64_t* storedBytes) {
+std::string tarHeader(const Entry& entry, const uint64_t* storedBytes, std::string_view xattrs) {
   std::string path(entry.path);
   if (entry.type == Entry::kDirectory) path += '/';
   const bool isSparse = storedBytes != nullptr;
@@ -105,6 +122,7 @@ std::string tarHeader(const Entry& entry, const uint64_t* storedBytes) {
   if (entry.uid > kMaxOctal7) addRecord(records, "uid", std::to_string(entry.uid));
   if (entry.gid > kMaxOctal7) addRecord(records, "gid", std::to_string(entry.gid));
   if (!fitsOctalSeconds(entry)) addRecord(records, "mtime", decimalSeconds(entry));
+  addXattrs(records, xattrs);
 
   std::string out;
   if (!records.empty()) {

@@ -32,8 +32,9 @@ struct Threads::Task {
   std::string failure;
 };
 
-std::shared_ptr<Threads> Threads::start(napi_env env, uint32_t count, int rootFd) {
+std::shared_ptr<Threads> Threads::start(napi_env env, uint32_t count, int rootFd, std::vector<std::string> followRoots) {
   std::shared_ptr<Threads> threads(new Threads());
+  if (!followRoots.empty()) threads->follow_.emplace(std::move(followRoots));
   if (rootFd >= 0) {
     threads->root_.reset(::fcntl(rootFd, F_DUPFD_CLOEXEC, 0));
     if (!threads->root_.isOpen()) throw std::runtime_error("the root's descriptor cannot be duplicated");

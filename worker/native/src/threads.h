@@ -11,6 +11,7 @@
 
 #include "compress.h"
 #include "descriptor.h"
+#include "follow.h"
 #include "pack.h"
 
 namespace xvault {
@@ -37,11 +38,15 @@ class Job {
  */
 class Threads : public std::enable_shared_from_this<Threads> {
  public:
-  /** `rootFd`: duplicated for the jobs' use, -1 for none. Throws std::runtime_error. */
-  static std::shared_ptr<Threads> start(napi_env env, uint32_t count, int rootFd);
+  /**
+   * `rootFd`: duplicated for the jobs' use, -1 for none. Symlinks below it are followed where they lead to one of `followRoots`.
+   * Throws std::runtime_error.
+   */
+  static std::shared_ptr<Threads> start(napi_env env, uint32_t count, int rootFd, std::vector<std::string> followRoots);
   ~Threads() = default;
 
-  int rootFd() const { return root_.get(); }
+  /** Valid as long as this. */
+  Root root() const { return {root_.get(), follow_ ? &*follow_ : nullptr}; }
   /** `pins` are kept from the collector until the job is done. */
   napi_value submit(napi_env env, std::unique_ptr<Job> job, const std::vector<napi_value>& pins);
   /** Jobs that have not begun fail; no more are taken. */
@@ -76,6 +81,7 @@ class Threads : public std::enable_shared_from_this<Threads> {
   std::shared_ptr<Threads> kept_;
   napi_threadsafe_function answers_ = nullptr;
   Descriptor root_;
+  std::optional<Follow> follow_;
 };
 
 }  // namespace xvault

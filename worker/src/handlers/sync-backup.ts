@@ -1,5 +1,6 @@
 import { XVaultError } from '@xvault/shared/errors.ts';
 import type { ResultInput } from '@xvault/shared/run-kinds.ts';
+import type { SourceType } from '@xvault/shared/sources.ts';
 import type { SyncOptions } from '@xvault/shared/sync-options.ts';
 import { formatVersion } from '../engines/sync/layout.ts';
 import { requireApart } from '../engines/sync/overlap.ts';
@@ -36,7 +37,7 @@ async function backUp(context: RunContext<'backup'>, deps: HandlerDeps): Promise
     source: { connection: spec.source, sealed: start.source_secret_sealed },
     destination: { connection: spec.destination, sealed: start.destination_secret_sealed, prefix },
     crypt,
-    flags: [`--transfers=${options.transfers}`, `--checkers=${options.checkers}`],
+    flags: [`--transfers=${options.transfers}`, `--checkers=${options.checkers}`, ...retryFlags(spec.source.type)],
   };
   return withSync(context, deps, request, async ({ run, log, directory, source, destination }) => {
     const { rc } = run.rclone;
@@ -51,6 +52,7 @@ async function backUp(context: RunContext<'backup'>, deps: HandlerDeps): Promise
         dstFs: run.dstFs,
         sourceMtimes: source?.listsMtimes ?? false,
         sourceIsBucket: spec.source.type === 's3',
+        tellsRoom: destination?.remote.options.type !== 's3',
         // Each block of crypt proves itself; elsewhere a hash must be known to see a change of the stored bytes.
         hashes: crypt !== null ? 'none' : destination?.remote.hashes === 'listed' ? 'listed' : 'read',
         jobId: spec.job_id,
@@ -84,6 +86,11 @@ async function tellingErrors<T>({ signal, emit }: RunContext<'backup'>, work: ()
     }
     throw error;
   }
+}
+
+/** Providers ask to slow down for long; what a server of one's own refuses so often, it refuses. The whole is tried again anyway. */
+function retryFlags(type: SourceType): string[] {
+  return type === 'google_drive' || type === 'dropbox' ? [] : ['--low-level-retries=4'];
 }
 
 /** Holds rclone to the smaller of the job's limit and the Hub's, also when that changes. */

@@ -161,7 +161,7 @@ export async function makeSyncPlatform(env: Readonly<Record<string, string>> = {
       } catch (error) {
         return { error, told };
       }
-      throw new Error('the run did not fail');
+      throw new Error(`the run did not fail: ${JSON.stringify(told)}`);
     },
     refOf(job, { snapshot }) {
       return {

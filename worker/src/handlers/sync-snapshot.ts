@@ -1,14 +1,19 @@
-import { XVaultError } from '@xvault/shared/errors.ts';
-import type { ResultInput, RunKind } from '@xvault/shared/run-kinds.ts';
+import { type ErrorCode, errorCatalogue, XVaultError } from '@xvault/shared/errors.ts';
+import type { ExportFormat } from '@xvault/shared/restore-targets.ts';
+import type { ResultInput, RunKind, ValidationLevel } from '@xvault/shared/run-kinds.ts';
 import type { SnapshotRef } from '@xvault/shared/snapshots.ts';
 import type { SourceConnection } from '@xvault/shared/sources.ts';
+import { writeExportFile } from '../engines/archive/restore.ts';
+import { renameMark } from '../engines/archive/restore-rename.ts';
+import { exportVersion } from '../engines/sync/export.ts';
+import { atDestination } from '../engines/sync/faults.ts';
 import { parseVersion, type Version } from '../engines/sync/layout.ts';
 import { toProgress } from '../engines/sync/progress.ts';
 import type { VersionStore } from '../engines/sync/resolve.ts';
 import { restoreVersion } from '../engines/sync/restore.ts';
 import { retainVersions } from '../engines/sync/retain.ts';
 import { requireSentinel } from '../engines/sync/sentinel.ts';
-import { validateVersion } from '../engines/sync/validate.ts';
+import { type SyncValidation, validateVersion } from '../engines/sync/validate.ts';
 import type { HandlerDeps } from './deps.ts';
 import type { RunContext } from './handler.ts';
 import { progressReporter, statusReporter } from './progress-reporter.ts';
@@ -18,14 +23,14 @@ import { openCryptSecret } from './sync-secrets.ts';
 const progressEventMs = 2_000;
 const namedItems = 1000;
 
-/** Brings a version of the sync engine, or some of it, to a source or a directory. */
+/** Brings a version of the sync engine, or some of it, to a source, a directory or an export. */
 export async function handleSyncRestore(
   context: RunContext<'restore'>,
   deps: HandlerDeps,
 ): Promise<ResultInput<'restore'>> {
   const { spec, start } = context;
+  if (spec.target.type === 'export') return exportToShelf(context, deps, spec.target.format);
   const { connection, overwrite, path } = targetOf(spec.target);
-  if (overwrite === 'rename') throw new XVaultError('RESTORE_TARGET_UNSUPPORTED', { detail: 'policy rename' });
   const target = { connection, sealed: start.target_secret_sealed, path };
   return withVersion(context, deps, spec.snapshot, { target }, async ({ run, log, version, store }) => {
     const report = progressReporter(context, progressEventMs);
@@ -35,6 +40,7 @@ export async function handleSyncRestore(
       paths: spec.paths,
       tgtFs: run.tgtFs,
       overwrite,
+      mark: renameMark(Date.now(), start.run_id),
       dryRun: spec.dry_run,
       onStats: (stats) => report(toProgress(stats)),
       takeItemErrors: () => log.takeItemErrors(),
@@ -52,16 +58,43 @@ export async function handleSyncRestore(
       });
     }
     const { fileCount, bytes, actions, changes } = restored;
-    context.emit({
-      type: 'summary',
-      level: 'info',
-      code: 'RESTORE_DONE',
-      message_id: 'restore_done',
-      params: { files: spec.dry_run ? 0 : fileCount, bytes: spec.dry_run ? 0 : bytes },
-    });
+    tellRestored(context, { files: fileCount, bytes });
     const done = spec.dry_run ? { file_count: 0, bytes: 0 } : { file_count: fileCount, bytes };
     return { kind: 'restore', ...done, export: null, actions, changes: [...changes] };
   });
+}
+
+/** Puts objects of a version into one file to download, on this worker's shelf. */
+function exportToShelf(
+  context: RunContext<'restore'>,
+  deps: HandlerDeps,
+  format: ExportFormat,
+): Promise<ResultInput<'restore'>> {
+  const { spec, start, signal } = context;
+  const { export_id: exportId, export_expires_at: expiresAt, snapshot } = spec;
+  if (format === 'encrypted') throw new XVaultError('RESTORE_TARGET_UNSUPPORTED', { detail: 'there is no artifact' });
+  if (exportId === null || expiresAt === null) throw new Error('the Hub gave no export id');
+  return withVersion(context, deps, snapshot, {}, async ({ version, store }) => {
+    const { stream, fileName, fileCount, bytes } = await exportVersion({
+      store,
+      version,
+      paths: spec.paths,
+      format,
+      snapshotId: snapshot.snapshot_id,
+      onProgress: statusReporter(context, progressEventMs),
+    });
+    await deps.shelf.prepare(exportId, expiresAt);
+    const options = { exportsDir: deps.shelf.root, exportId, fileName, epoch: start.epoch, signal };
+    const { sizeBytes, sha256 } = await writeExportFile(stream, options);
+    tellRestored(context, { files: fileCount, bytes });
+    const file = { size_bytes: sizeBytes, sha256, file_name: fileName };
+    return { kind: 'restore', file_count: fileCount, bytes, export: file };
+  });
+}
+
+function tellRestored({ emit, spec }: RunContext<'restore'>, params: { files: number; bytes: number }): void {
+  const message_id = spec.dry_run ? 'restore_tried' : 'restore_done';
+  emit({ type: 'summary', level: 'info', code: 'RESTORE_DONE', message_id, params });
 }
 
 /** Reads a version back. */
@@ -69,6 +102,20 @@ export async function handleSyncValidation(
   context: RunContext<'validation'>,
   deps: HandlerDeps,
 ): Promise<ResultInput<'validation'>> {
+  const result = await judge(context, deps);
+  const passed = result.verdict === 'success';
+  const sentence = result.error_code === null ? '' : errorCatalogue[result.error_code as ErrorCode].sentence;
+  context.emit({
+    type: passed ? 'summary' : 'error',
+    level: passed ? 'info' : 'error',
+    code: result.error_code ?? 'VALIDATION_PASSED',
+    message_id: passed ? 'validation_passed' : 'validation_failed',
+    params: { files: result.files_checked, bytes: result.bytes_checked, sentence },
+  });
+  return result;
+}
+
+async function judge(context: RunContext<'validation'>, deps: HandlerDeps): Promise<ResultInput<'validation'>> {
   const { snapshot, level } = context.spec;
   return withVersion(context, deps, snapshot, {}, async ({ version, store }) => {
     const report = statusReporter(context, progressEventMs);
@@ -84,6 +131,7 @@ export async function handleSyncValidation(
         bytes_checked: found.bytesChecked,
         differing: [...found.differing],
         error_code: isGood ? null : 'ARTIFACT_CORRUPT',
+        excerpt: excerptOf(level, found),
       };
     } catch (error) {
       if (!(error instanceof XVaultError) || error.code !== 'SYNC_VERSION_BROKEN') throw error;
@@ -92,6 +140,12 @@ export async function handleSyncValidation(
       return { kind: 'validation', verdict: 'failed', ...nothing, error_code: error.code };
     }
   });
+}
+
+/** Kept with the snapshot, so without names of objects. */
+function excerptOf(level: ValidationLevel, { objectsChecked, bytesChecked, differing }: SyncValidation): string {
+  const extent = `${objectsChecked} objects, ${bytesChecked} bytes`;
+  return `${level}: ${extent} compared, ${differing.length === 0 ? 'all match' : `${differing.length} differ`}`;
 }
 
 /** Forgets a version and removes what no other one needs. */
@@ -135,10 +189,15 @@ async function withVersion<T, K extends RunKind>(
     destination: { connection: snapshot.destination, sealed, prefix: locator.prefix },
     crypt: await openCryptSecret(start.job_secret_sealed != null, start, deps.config),
   };
+  const readVersion = async (opened: OpenedVersion): Promise<T> => {
+    await requireSentinel({ ...opened.store, jobId });
+    return work(opened);
+  };
   return withSync(context, deps, request, async (opened) => {
-    const store = { rc: opened.run.rclone.rc, dstFs: opened.run.dstFs, directory: opened.directory, signal };
-    await requireSentinel({ ...store, jobId });
-    return work({ ...opened, version, store });
+    const listsHashes = opened.destination?.remote.hashes === 'listed' && request.crypt === null;
+    const { rc } = opened.run.rclone;
+    const store = { rc, dstFs: opened.run.dstFs, directory: opened.directory, listsHashes, signal };
+    return atDestination('reading the version', readVersion({ ...opened, version, store }));
   });
 }
 

@@ -106,7 +106,7 @@ export class HubClient {
         headers: { 'content-type': 'application/json', authorization: `Bearer ${options.token ?? this.#token}` },
         body: JSON.stringify(body),
         redirect: 'error',
-        signal: AbortSignal.timeout(options.timeoutMs ?? requestTimeoutMs),
+        signal: AbortSignal.timeout(Math.floor(options.timeoutMs ?? requestTimeoutMs)),
       });
       text = await response.text();
     } catch (cause) {

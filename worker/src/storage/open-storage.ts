@@ -1,5 +1,4 @@
-import type { DestinationConnection } from '@xvault/shared/destinations.ts';
-import { destinationSecrets } from '@xvault/shared/destinations.ts';
+import { type DestinationConnection, destinationSecrets } from '@xvault/shared/destinations.ts';
 import { XVaultError } from '@xvault/shared/errors.ts';
 import { unseal } from '@xvault/shared/sealing.ts';
 import type { Locator } from '@xvault/shared/snapshots.ts';
@@ -62,7 +61,7 @@ export async function openStorage(request: StorageRequest, deps: StorageDeps): P
     }
     default:
       throw new XVaultError('STORAGE_NOT_CONFIGURED', {
-        detail: `no snapshot storage of type ${(destination satisfies never as DestinationConnection).type}`,
+        detail: `no snapshot storage of type ${destination.type}`,
       });
   }
 }

@@ -1,6 +1,6 @@
 import type { TestSshd } from '@xvault/shared/testing/sshd.ts';
 import { createSftpConnector, type SftpTarget } from '../connectors/sftp/connector.ts';
-import type { SshTimeouts } from '../connectors/sftp/ssh-connection.ts';
+import type { SshTimeouts } from '../connectors/ssh/client.ts';
 import { createAddressGuard } from '../net/guard.ts';
 
 /** Short enough for a test, long enough for a busy machine. */
@@ -12,9 +12,15 @@ export const testTimeouts: SshTimeouts = {
   stallMs: 30_000,
 };
 
-export function testSftpConnector(timeouts: Partial<SshTimeouts> = {}) {
+/** What connectors to test servers need. */
+export function testSshOptions(timeouts: Partial<SshTimeouts> = {}) {
   const guard = createAddressGuard({ allow: ['127.0.0.0/8'] });
-  return createSftpConnector({ guard, timeouts: { ...testTimeouts, ...timeouts } });
+  const reconnect = { delaysMs: [50, 200, 500] };
+  return { guard, timeouts: { ...testTimeouts, ...timeouts }, reconnect };
+}
+
+export function testSftpConnector(timeouts: Partial<SshTimeouts> = {}) {
+  return createSftpConnector(testSshOptions(timeouts));
 }
 
 /** The data directory of a test server, its host key pinned. */

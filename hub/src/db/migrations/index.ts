@@ -4,6 +4,7 @@ import * as scheduling from './0002-scheduling.ts';
 import * as listsAndDeletions from './0003-lists-and-deletions.ts';
 import * as archiveEngine from './0004-archive-engine.ts';
 import * as sync from './0005-sync.ts';
+import * as placement from './0006-placement.ts';
 
 /** All migrations by name, in order. A published one is never changed. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -12,4 +13,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0003-lists-and-deletions': listsAndDeletions,
   '0004-archive-engine': archiveEngine,
   '0005-sync': sync,
+  '0006-placement': placement,
 };

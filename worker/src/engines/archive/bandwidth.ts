@@ -17,6 +17,8 @@ const burstSeconds = 1;
 export class Throttle {
   readonly #limit: () => number | null;
   #tokens = 0;
+  /** All that was ever asked for. */
+  #taken = 0;
   #filledAtMs = performance.now();
   #waiting = new Set<() => void>();
 
@@ -34,11 +36,15 @@ export class Throttle {
   async take(bytes: number, signal: AbortSignal): Promise<void> {
     if (this.#refill() === null) return;
     this.#tokens -= bytes;
+    this.#taken += bytes;
+    const mine = this.#taken;
     for (;;) {
       signal.throwIfAborted();
       const limit = this.#refill();
-      if (limit === null || this.#tokens >= 0) return;
-      await this.#pause((-this.#tokens / limit) * 1000, signal);
+      // What others took later is theirs to wait for: so those who take side by side pass one after the other.
+      const owed = -(this.#tokens + this.#taken - mine);
+      if (limit === null || owed <= 0) return;
+      await this.#pause((owed / limit) * 1000, signal);
     }
   }
 

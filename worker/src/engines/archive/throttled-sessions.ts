@@ -1,5 +1,5 @@
 import type { ArtifactReader } from '../../artifact/artifact-reader.ts';
-import { isSkipped, type ReadResult, type SourceSession } from '../../connectors/connector.ts';
+import { type FilePieces, isSkipped, type ReadResult, type SourceSession } from '../../connectors/connector.ts';
 import { type Throttle, throttled } from './bandwidth.ts';
 import { sessionWith } from './session-with.ts';
 
@@ -19,6 +19,7 @@ export function throttledSession(session: SourceSession, throttle: Throttle): So
         entry: stream.entry,
         ...(stream.sparseBytes !== undefined && { sparseBytes: stream.sparseBytes }),
         chunks: throttled(stream.chunks, throttle, signal),
+        ...(stream.pieces && { pieces: throttledPieces(stream.pieces, throttle) }),
         changed: () => stream.changed(),
         close: () => stream.close(),
       };
@@ -26,11 +27,24 @@ export function throttledSession(session: SourceSession, throttle: Throttle): So
     ...(pack && {
       async pack(operations, into, signal) {
         const frame = await pack(operations, into, signal);
-        await throttle.take(frame.sourceBytes, signal);
+        // Not the files' sizes: holes are not read.
+        await throttle.take(frame.contentBytes, signal);
         return frame;
       },
     }),
   });
+}
+
+function throttledPieces(pieces: FilePieces, throttle: Throttle): FilePieces {
+  return {
+    count: pieces.count,
+    async pack(at, header, into, signal) {
+      const piece = await pieces.pack(at, header, into, signal);
+      await throttle.take(piece.contentBytes, signal);
+      return piece;
+    },
+    digest: () => pieces.digest(),
+  };
 }
 
 function bytesOf(results: readonly ReadResult[]): number {

@@ -2,6 +2,7 @@ import {
   compareVersions,
   currentDirectory,
   formatVersion,
+  type Kept,
   manifestFile,
   manifestsDirectory,
   parseKept,
@@ -19,6 +20,8 @@ export interface History {
   readonly versions: readonly Version[];
   /** What the next attempt is to call itself. */
   readonly next: number;
+  /** What attempts after the newest manifest, which never came to an end, have kept. */
+  readonly unfinished: readonly Kept[];
 }
 
 /** Which versions are there, those of attempts that never came to an end among them. */
@@ -29,10 +32,13 @@ export async function readHistory(rc: RcClient, dstFs: string, signal: AbortSign
     return list.map(({ path }) => path);
   };
   const [manifests, kept] = await Promise.all([names(manifestsDirectory), names(versionsDirectory)]);
-  const versions = manifests.map(versionOfManifest).filter((version) => version !== undefined);
-  const begun = kept.map((name) => parseKept(name)?.version).filter((version) => version !== undefined);
-  const last = Math.max(0, ...[...versions, ...begun].map(({ number }) => number));
-  return { versions: versions.sort(compareVersions), next: last + 1 };
+  const found = manifests.map(versionOfManifest).filter((version) => version !== undefined);
+  const versions = found.sort(compareVersions);
+  const begun = kept.map(parseKept).filter((each) => each !== undefined);
+  const last = Math.max(0, ...[...versions, ...begun.map(({ version }) => version)].map(({ number }) => number));
+  const newest = versions.at(-1);
+  const unfinished = begun.filter(({ version }) => newest === undefined || compareVersions(version, newest) > 0);
+  return { versions, next: last + 1, unfinished };
 }
 
 /** Throws SYNC_VERSION_BROKEN. Null when it is not there. */
@@ -48,9 +54,9 @@ export async function fetchManifest(
   return path === null ? null : readManifest(path);
 }
 
-/** The paths of `current/`: what a first attempt that was cut short has left. */
-export async function readCurrentPaths(rc: RcClient, dstFs: string, signal: AbortSignal): Promise<Set<string>> {
+/** Path and size of what is in `current/`, as attempts that were cut short have left it. */
+export async function readCurrent(rc: RcClient, dstFs: string, signal: AbortSignal): Promise<Map<string, number>> {
   const request = { recursive: true, filesOnly: true, withMtime: false, withHashes: false };
   const list = await listOrEmpty(rc, { fs: `${dstFs}${currentDirectory}`, ...request }, signal);
-  return new Set(list.map(({ path }) => path));
+  return new Map(list.map(({ path, sizeBytes }) => [path, sizeBytes]));
 }

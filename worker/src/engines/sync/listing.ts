@@ -28,6 +28,8 @@ export interface ListedObject {
 export interface ListRequest {
   /** `name:path`. */
   readonly fs: string;
+  /** A directory below it; paths are still those from `fs` on. */
+  readonly remote?: string;
   readonly recursive: boolean;
   readonly filesOnly: boolean;
   /** Leave out what costs a request for each object on some backends. */
@@ -46,7 +48,11 @@ export async function listObjects(rc: RcClient, request: ListRequest, signal: Ab
     showHash: request.withHashes,
   };
   const filter = request.filter === undefined ? {} : { _filter: request.filter };
-  const answer = await rc.call('operations/list', { fs: request.fs, remote: '', opt, ...filter }, signal);
+  const answer = await rc.call(
+    'operations/list',
+    { fs: request.fs, remote: request.remote ?? '', opt, ...filter },
+    signal,
+  );
   return (listed.parse(answer).list ?? []).map((item) => ({
     path: item.Path,
     sizeBytes: item.Size,

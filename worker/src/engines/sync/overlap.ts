@@ -26,14 +26,22 @@ interface Place {
 
 function placeOfSource(source: SourceConnection): Place | null {
   if (source.type === 'local') return { where: 'local', path: source.config.path };
+  if (source.type === 'sftp' || source.type === 'ssh') return placeOfServer(source.config, source.config.path);
   return source.type === 's3' ? placeOfBucket(source.config) : null;
 }
 
 function placeOfDestination(destination: DestinationConnection, prefix: string, storageDir: string): Place | null {
   if (destination.type === 'local_fs') return { where: 'local', path: join(storageDir, prefix) };
+  if (destination.type === 'sftp') {
+    return placeOfServer(destination.config, join(destination.config.path, prefix));
+  }
   if (destination.type !== 's3') return null;
   const { config } = destination;
   return placeOfBucket({ ...config, prefix: join(config.prefix, prefix) });
+}
+
+function placeOfServer({ host, port }: { host: string; port: number }, path: string): Place {
+  return { where: `sftp ${host.toLowerCase()}:${port}`, path };
 }
 
 function placeOfBucket(config: { endpoint: string | null; bucket: string; prefix: string }): Place {

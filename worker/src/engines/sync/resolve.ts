@@ -21,6 +21,8 @@ export interface VersionStore {
   /** Ends in a colon or slash. */
   readonly dstFs: string;
   readonly directory: string;
+  /** A listing tells hashes without reading what it lists. */
+  readonly listsHashes?: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -75,8 +77,9 @@ export function keptPlace(kept: Kept): string {
   return `${versionsDirectory}/${keptDirectory(kept)}`;
 }
 
-export function listPlace({ rc, dstFs, signal }: VersionStore, place: string): Promise<ListedObject[]> {
-  const request = { recursive: true, filesOnly: true, withMtime: false, withHashes: false };
+export function listPlace(store: VersionStore, place: string, withHashes = false): Promise<ListedObject[]> {
+  const { rc, dstFs, signal } = store;
+  const request = { recursive: true, filesOnly: true, withMtime: false, withHashes };
   return listOrEmpty(rc, { fs: `${dstFs}${place}`, ...request }, signal);
 }
 

@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { XVaultError } from '@xvault/shared/errors.ts';
 import type { OverwritePolicy, RestoreChange } from '@xvault/shared/restore-targets.ts';
+import { renamed } from '../archive/restore-rename.ts';
 import { type JobStats, runJob } from './job.ts';
 import type { Version } from './layout.ts';
 import { listOrEmpty } from './listing.ts';
@@ -20,7 +21,9 @@ export interface SyncRestore {
   readonly paths: readonly string[] | null;
   /** Where to. */
   readonly tgtFs: string;
-  readonly overwrite: Exclude<OverwritePolicy, 'rename'>;
+  readonly overwrite: OverwritePolicy;
+  /** What `rename` adds to a name, see `renamed`. */
+  readonly mark: string;
   readonly dryRun: boolean;
   readonly onStats: (stats: JobStats) => void;
   readonly takeItemErrors: () => readonly { readonly path: string; readonly words: string }[];
@@ -45,8 +48,9 @@ export async function restoreVersion(restore: SyncRestore): Promise<SyncRestored
   const failed: string[] = [];
   if (!restore.dryRun) {
     for (const [index, place] of planned.places.entries()) failed.push(...(await copyPlace(restore, place, index)));
+    for (const place of planned.beside) failed.push(...(await copyBeside(restore, place)));
   }
-  const written = planned.places.flatMap(({ entries }) => entries);
+  const written = [...planned.places, ...planned.beside].flatMap(({ entries }) => entries);
   const lost = new Set(failed);
   const kept = written.filter(({ path }) => !lost.has(path));
   return {
@@ -85,18 +89,23 @@ async function plan({ store, tgtFs, overwrite }: SyncRestore, places: readonly P
   const present = new Map(there.map((item) => [item.path, item]));
   const actions: Partial<Record<RestoreChange['action'], number>> = {};
   const changes: RestoreChange[] = [];
-  const planned = places.map(({ place, entries }) => ({
-    place,
-    entries: entries.filter((entry) => {
+  const planned: PlacedObjects[] = [];
+  const beside: PlacedObjects[] = [];
+  for (const { place, entries } of places) {
+    const byAction = Map.groupBy(entries, (entry) => {
       const action = judge(entry, present.get(entry.path)?.mtime, present.has(entry.path), overwrite);
       actions[action] = (actions[action] ?? 0) + 1;
       if (changes.length < listedChanges) {
         changes.push({ path: entry.path, action, type: 'file', size_bytes: Math.max(0, entry.size) });
       }
-      return action !== 'skip';
-    }),
-  }));
-  return { places: planned.filter(({ entries }) => entries.length > 0), actions, changes };
+      return action;
+    });
+    const written = [...(byAction.get('create') ?? []), ...(byAction.get('overwrite') ?? [])];
+    if (written.length > 0) planned.push({ place, entries: written });
+    const renaming = byAction.get('rename') ?? [];
+    if (renaming.length > 0) beside.push({ place, entries: renaming });
+  }
+  return { places: planned, beside, actions, changes };
 }
 
 function judge(
@@ -104,8 +113,9 @@ function judge(
   mtime: string | null | undefined,
   isThere: boolean,
   overwrite: SyncRestore['overwrite'],
-): 'create' | 'overwrite' | 'skip' {
+): 'create' | 'overwrite' | 'skip' | 'rename' {
   if (!isThere) return 'create';
+  if (overwrite === 'rename') return 'rename';
   if (overwrite === 'always') return 'overwrite';
   if (overwrite === 'never' || entry.mtime === null || mtime == null) return 'skip';
   return Date.parse(entry.mtime) > Date.parse(mtime) ? 'overwrite' : 'skip';
@@ -137,14 +147,29 @@ async function copyPlace(restore: SyncRestore, { place, entries }: PlacedObjects
     }
   }
   // A list of files has a name on each line, so these go one by one.
-  for (const { path } of entries.filter((entry) => /[\r\n]/.test(entry.path))) {
+  const odd = entries.filter(({ path }) => /[\r\n]/.test(path));
+  return [...failures.keys(), ...(await copyOneByOne(restore, { place, entries: odd }, (path) => path))];
+}
+
+/** Under names of their own, beside what is there. */
+function copyBeside(restore: SyncRestore, placed: PlacedObjects): Promise<string[]> {
+  return copyOneByOne(restore, placed, (path) => renamed(Buffer.from(path), restore.mark).toString());
+}
+
+async function copyOneByOne(
+  { store, tgtFs }: SyncRestore,
+  { place, entries }: PlacedObjects,
+  nameOf: (path: string) => string,
+): Promise<string[]> {
+  const failed: string[] = [];
+  for (const { path } of entries) {
     try {
-      const input = { srcFs, srcRemote: path, dstFs: tgtFs, dstRemote: path };
+      const input = { srcFs: `${store.dstFs}${place}`, srcRemote: path, dstFs: tgtFs, dstRemote: nameOf(path) };
       await store.rc.call('operations/copyfile', input, store.signal);
     } catch (error) {
       if (!(error instanceof RcError)) throw error;
-      failures.set(path, error.words);
+      failed.push(path);
     }
   }
-  return [...failures.keys()];
+  return failed;
 }

@@ -89,7 +89,9 @@ export async function makeSyncRunner(encrypted: boolean): Promise<SyncRunner> {
           rawFs: run.rawFs,
           dstFs: run.dstFs,
           sourceMtimes: true,
-          destinationHashes: 'none',
+          sourceIsBucket: false,
+          tellsRoom: true,
+          hashes: encrypted ? 'none' : 'read',
           jobId: 'job',
           runId: `run-${epoch}`,
           epoch,
@@ -97,6 +99,7 @@ export async function makeSyncRunner(encrypted: boolean): Promise<SyncRunner> {
           signal: how.signal ?? never,
           onStats: () => undefined,
           takeItemErrors: () => log.takeItemErrors(),
+          wasCopied: (path) => log.wasCopied(path),
         });
       }, how);
     },
@@ -109,6 +112,7 @@ export async function makeSyncRunner(encrypted: boolean): Promise<SyncRunner> {
             paths: null,
             tgtFs: run.tgtFs,
             overwrite: 'never',
+            mark: 'restored',
             dryRun: false,
             onStats: () => undefined,
             takeItemErrors: () => log.takeItemErrors(),

@@ -4,11 +4,11 @@ import { XVaultError } from '@xvault/shared/errors.ts';
 import type { SyncOptions } from '@xvault/shared/sync-options.ts';
 import { clearWay, pathsInTheWay } from './clear-way.ts';
 import { guardDeletes } from './delete-guard.ts';
+import { atDestination, faultOf, freeBytes } from './faults.ts';
 import { rcloneFilter } from './filter.ts';
-import { fetchManifest, type History, readCurrentPaths, readHistory } from './history.ts';
-import { type JobEnd, type JobStats, runJob } from './job.ts';
+import { fetchManifest, type History, readCurrent, readHistory } from './history.ts';
+import type { JobStats } from './job.ts';
 import {
-  currentDirectory,
   formatVersion,
   keptDirectory,
   manifestFile,
@@ -16,17 +16,14 @@ import {
   type Version,
   versionsDirectory,
 } from './layout.ts';
-import { type ListedObject, listObjects, listOrEmpty } from './listing.ts';
 import { type Manifest, type ManifestEntry, type WrittenManifest, writeManifest } from './manifest.ts';
-import { classify, isItemError } from './rclone/classify.ts';
+import { putBack } from './put-back.ts';
 import type { Rclone } from './rclone/process.ts';
-import { RcError } from './rclone/rc-client.ts';
-import { deleteFile, storeFile } from './remote-files.ts';
-import type { HashSupport } from './remotes/remote.ts';
+import { storeFile } from './remote-files.ts';
 import { claimDestination } from './sentinel.ts';
-
-const tries = 3;
-const stallMs = 300_000;
+import { isBelowAny, listSource, type SourceListing } from './source-listing.ts';
+import { type HashOrigin, isAsBefore, type State, stateNow } from './state.ts';
+import { defaultStallMs, lastWordsMs, transferAll } from './transfer.ts';
 
 export interface SyncRun {
   readonly rclone: Rclone;
@@ -38,15 +35,21 @@ export interface SyncRun {
   readonly dstFs: string;
   /** What a listing of each side gives for nothing. */
   readonly sourceMtimes: boolean;
-  readonly destinationHashes: HashSupport;
+  readonly sourceIsBucket: boolean;
+  /** Whether the destination can say how much room it has. */
+  readonly tellsRoom: boolean;
+  readonly hashes: HashOrigin;
   readonly jobId: string;
   readonly runId: string;
   readonly epoch: number;
   readonly options: SyncOptions;
+  /** Ends the transfer when nothing has moved for so long. */
+  readonly stallMs?: number;
   readonly signal: AbortSignal;
   readonly onStats: (stats: JobStats) => void;
   /** Items that rclone said it could not bring over, with its words; read after each try. */
   readonly takeItemErrors: () => readonly { readonly path: string; readonly words: string }[];
+  readonly wasCopied: (path: string) => boolean;
 }
 
 export interface SyncOutcome {
@@ -58,6 +61,8 @@ export interface SyncOutcome {
   readonly transfers: number;
   readonly deletes: number;
   readonly hasChanged: boolean;
+  /** An attempt before this one did not come to its end. */
+  readonly hadUnfinished: boolean;
   /** Items that are missing from the version, or older in it than at the source. */
   readonly failed: readonly string[];
 }
@@ -66,151 +71,94 @@ export interface SyncOutcome {
 export async function runSync(run: SyncRun): Promise<SyncOutcome> {
   const { rclone, signal, options } = run;
   const { rc } = rclone;
-  await claimDestination({ ...run, rc });
   const filter = rcloneFilter(options);
-  const [history, source] = await Promise.all([readHistory(rc, run.dstFs, signal), listSource(run, filter)]);
+  const listing = { rc, fs: run.srcFs, withMtime: run.sourceMtimes, isBucket: run.sourceIsBucket, filter, signal };
+  const [source, past] = await Promise.all([listSource(listing), atDestination('looking around', readPast(run))]);
+  const { history, previous } = past;
   const version: Version = { number: history.next, epoch: run.epoch };
-  const previous = await newestManifest(run, history);
-  const before = previous === null ? await readCurrentPaths(rc, run.dstFs, signal) : new Set(previous.entries.keys());
-  const mayDelete = guardDeletes(before, new Set(source.keys()), options);
+  const known = [...past.before.keys()].filter((path) => !isBelowAny(path, source.unreadable));
+  const paths = new Set(source.objects.keys());
+  const mayDelete = guardDeletes(new Set(known), paths, options);
+  await requireRoom(run, source, past);
 
-  const inTheWay = pathsInTheWay(before, new Set(source.keys()));
+  const inTheWay = pathsInTheWay(new Set(known), paths);
   const keptFs =
     options.mode === 'mirror' ? null : `${run.dstFs}${versionsDirectory}/${keptDirectory({ version, tryNumber: 0 })}`;
-  await clearWay(rc, run.dstFs, inTheWay, keptFs, signal);
+  await atDestination('clearing the way', clearWay(rc, run.dstFs, inTheWay, keptFs, signal));
 
-  const failures = new Map<string, string>();
-  let total = { bytes: 0, transfers: 0, deletes: 0, renames: 0 };
-  for (let tryNumber = 1; ; tryNumber += 1) {
-    // What was said while looking around is not about the transfer.
-    run.takeItemErrors();
-    const end = await transfer(run, { version, tryNumber, mayDelete, filter });
-    total = addStats(total, end.stats);
-    failures.clear();
-    for (const { path, words } of run.takeItemErrors()) failures.set(path, words);
-    if (end.error === null && failures.size === 0) break;
-    if (!isWorthAnotherTry(end, failures) || tryNumber === tries) {
-      requireItemErrorsOnly(end, failures);
-      break;
-    }
-    await sleep(1000 * 2 ** tryNumber, undefined, { signal });
-  }
+  const done = await transferAll({ ...run, version, mayDelete, filter, stallMs: run.stallMs ?? defaultStallMs });
+  const failures = new Map([...source.unreadable, ...done.failures]);
+  const sizeOf = (path: string) => source.objects.get(path)?.sizeBytes ?? 0;
+  const largest = [...failures.keys()].reduce((most, path) => Math.max(most, sizeOf(path)), 0);
+  // Which ones were brought over is told by another way; where there are no times, it is all that tells.
+  if (!run.sourceMtimes && done.transfers > 0) await sleep(lastWordsMs, undefined, { signal });
+  const end = { error: done.error, isFatal: done.isFatal };
+  const fault = await faultOf({ ...run, rc }, end, done.failures, largest);
+  if (fault !== null) throw fault;
 
-  const hasChanged = inTheWay.length + total.transfers + total.deletes + total.renames > 0;
-  const entries =
-    hasChanged || previous === null || failures.size > 0 ? await stateNow(run, source, filter) : previous.entries;
-  const missing = options.mode === 'copy' ? [] : [...source.keys()].filter((path) => !entries.has(path));
-  for (const path of missing) if (!failures.has(path)) failures.set(path, 'it is not at the destination');
-  const committed = await commitManifest(run, version, entries);
-  return { version, ...committed, ...total, hasChanged, failed: [...failures.keys()] };
+  const store = { rc, dstFs: run.dstFs, directory: run.directory, signal };
+  if (options.mode !== 'mirror') await atDestination('putting back', putBack(store, version, done.failures));
+  const hasChanged = inTheWay.length + done.transfers + done.deletes + done.renames > 0;
+  const isSame =
+    !hasChanged && failures.size === 0 && previous !== null && isAsBefore(previous, options.mode, source, history);
+  const state: State = isSame
+    ? { entries: previous.entries, missing: [] }
+    : await atDestination(
+        'looking at what is there',
+        stateNow({
+          store,
+          mode: options.mode,
+          filter,
+          previous,
+          newest: history.versions.at(-1) ?? null,
+          history,
+          source,
+          failures,
+          hashes: run.hashes,
+          wasCopied: run.wasCopied,
+        }),
+      );
+  const committed = await atDestination('committing the version', commitManifest(run, version, state.entries));
+  const { bytes, transfers, deletes } = done;
+  const hadUnfinished = history.unfinished.length > 0;
+  return { version, ...committed, bytes, transfers, deletes, hasChanged, hadUnfinished, failed: state.missing };
 }
 
-async function listSource(run: SyncRun, filter: Readonly<Record<string, unknown>>): Promise<Map<string, ListedObject>> {
-  try {
-    const request = { fs: run.srcFs, recursive: true, filesOnly: true, withMtime: run.sourceMtimes, withHashes: false };
-    const list = await listObjects(run.rclone.rc, { ...request, filter }, run.signal);
-    return new Map(list.map((item) => [item.path, item]));
-  } catch (error) {
-    if (!(error instanceof RcError)) throw error;
-    throw new XVaultError(classify(error.words).source, { detail: `listing the source: ${error.words}`, cause: error });
-  }
+interface Past {
+  readonly history: History;
+  readonly previous: Manifest | null;
+  /** Path and size of what is at the destination now, as far as is known. */
+  readonly before: ReadonlyMap<string, number>;
 }
 
-async function newestManifest(run: SyncRun, history: History): Promise<Manifest | null> {
+async function readPast(run: SyncRun): Promise<Past> {
+  const { dstFs, directory, signal, rclone } = run;
+  const { rc } = rclone;
+  await claimDestination({ ...run, rc });
+  const history = await readHistory(rc, dstFs, signal);
   const newest = history.versions.at(-1);
-  return newest === undefined ? null : fetchManifest(run.rclone.rc, run.dstFs, newest, run.directory, run.signal);
+  const previous = newest === undefined ? null : await fetchManifest(rc, dstFs, newest, directory, signal);
+  if (previous === null) return { history, previous, before: await readCurrent(rc, dstFs, signal) };
+  return { history, previous, before: new Map([...previous.entries].map(([path, { size }]) => [path, size])) };
 }
 
-interface Try {
-  readonly version: Version;
-  readonly tryNumber: number;
-  readonly mayDelete: number;
-  readonly filter: Readonly<Record<string, unknown>>;
+/** Throws STORAGE_FULL before anything is written, where the destination tells that there is no room for all that is new. */
+async function requireRoom(run: SyncRun, source: SourceListing, { before, previous }: Past): Promise<void> {
+  const { rclone, dstFs, rawFs, signal } = run;
+  let needed = bytesMissing(source, before);
+  if (needed === 0 || !run.tellsRoom) return;
+  const free = await freeBytes(rclone.rc, rawFs, signal);
+  if (free === null || needed <= free) return;
+  // An attempt that was cut short may have brought much of it.
+  if (previous !== null) needed = bytesMissing(source, await readCurrent(rclone.rc, dstFs, signal));
+  if (needed <= free) return;
+  throw new XVaultError('STORAGE_FULL', { detail: `${needed} bytes are new at the source, ${free} are free` });
 }
 
-async function transfer(run: SyncRun, { version, tryNumber, mayDelete, filter }: Try): Promise<JobEnd> {
-  const { rclone, options, signal } = run;
-  const keeps = options.mode !== 'mirror';
-  let inFlight: JobStats['transferring'] = [];
-  const config = {
-    ...(keeps && { BackupDir: `${run.dstFs}${versionsDirectory}/${keptDirectory({ version, tryNumber })}` }),
-    ...(options.mode !== 'copy' && { MaxDelete: mayDelete }),
-    ...(options.checksum && { CheckSum: true }),
-  };
-  try {
-    return await runJob(rclone.rc, {
-      method: options.mode === 'copy' ? 'sync/copy' : 'sync/sync',
-      input: { srcFs: run.srcFs, dstFs: `${run.dstFs}${currentDirectory}`, _config: config, _filter: filter },
-      group: `try-${tryNumber}`,
-      onStats: (stats) => {
-        inFlight = stats.transferring;
-        run.onStats(stats);
-      },
-      stallMs,
-      onStall: () => {
-        throw new XVaultError('SYNC_STALLED', { detail: `nothing moved for ${stallMs / 1000} s` });
-      },
-      signal,
-    });
-  } catch (error) {
-    if (!rclone.features.writesPartials) await removeCutShort(run, inFlight);
-    throw error;
-  }
-}
-
-/** Old rclones write under the final name: what was in flight is half there and looks whole. */
-async function removeCutShort(run: SyncRun, inFlight: JobStats['transferring']): Promise<void> {
-  const fs = `${run.dstFs}${currentDirectory}`;
-  const removals = inFlight.map(async ({ name, size }) => {
-    const signal = AbortSignal.timeout(10_000);
-    const request = { recursive: false, filesOnly: true, withMtime: false, withHashes: false };
-    const directory = name.includes('/') ? name.slice(0, name.lastIndexOf('/')) : '';
-    const list = await listOrEmpty(run.rclone.rc, { fs: `${fs}/${directory}`, ...request }, signal);
-    const found = list.find(({ path }) => path === name.slice(directory === '' ? 0 : directory.length + 1));
-    if (found !== undefined && found.sizeBytes !== size) await deleteFile(run.rclone.rc, fs, name, signal);
-  });
-  // What cannot be removed now differs in size from the source and is replaced by the next run, which no version before it shows.
-  await Promise.allSettled(removals);
-}
-
-function isWorthAnotherTry(end: JobEnd, failures: ReadonlyMap<string, string>): boolean {
-  if (end.stats.fatalError) return false;
-  const words = [...failures.values(), ...(end.error === null ? [] : [end.error])];
-  return words.some((word) => ['ERROR_NETWORK', 'ERROR_RATE_LIMIT', 'ERROR_INTERNAL'].includes(classify(word).event));
-}
-
-/** Throws what ended the transfer, unless only single items are missing. */
-function requireItemErrorsOnly(end: JobEnd, failures: ReadonlyMap<string, string>): void {
-  if (end.error === null) return;
-  const classified = classify(end.error);
-  const others = end.stats.errors > 0 && failures.size > 0 && isItemError(classified) && !end.stats.fatalError;
-  if (others && [...failures.values()].every((words) => isItemError(classify(words)))) return;
-  const [firstWords] = failures.values();
-  const told = classified.event === 'ERROR_INTERNAL' && firstWords !== undefined ? classify(firstWords) : classified;
-  throw new XVaultError(told.source, { detail: `rclone: ${end.error}; ${firstWords ?? ''}`.slice(0, 2000) });
-}
-
-/** What the version holds: the destination as it is, of what the source had. */
-async function stateNow(
-  run: SyncRun,
-  source: ReadonlyMap<string, ListedObject>,
-  filter: Readonly<Record<string, unknown>>,
-): Promise<Map<string, ManifestEntry>> {
-  const request = {
-    recursive: true,
-    filesOnly: true,
-    withMtime: false,
-    withHashes: run.destinationHashes === 'listed',
-  };
-  const fs = `${run.dstFs}${currentDirectory}`;
-  const list = await listOrEmpty(run.rclone.rc, { fs, ...request, filter }, run.signal);
-  const entries = list
-    .filter(({ path }) => run.options.mode === 'copy' || source.has(path))
-    .map((item): [string, ManifestEntry] => {
-      const mtime = source.get(item.path)?.mtime ?? null;
-      return [item.path, { path: item.path, size: item.sizeBytes, mtime, hashes: item.hashes }];
-    });
-  return new Map(entries);
+function bytesMissing({ objects }: SourceListing, before: ReadonlyMap<string, number>): number {
+  let sum = 0;
+  for (const [path, { sizeBytes }] of objects) if (before.get(path) !== sizeBytes) sum += Math.max(0, sizeBytes);
+  return sum;
 }
 
 async function commitManifest(run: SyncRun, version: Version, entries: ReadonlyMap<string, ManifestEntry>) {
@@ -230,13 +178,4 @@ async function commitManifest(run: SyncRun, version: Version, entries: ReadonlyM
   const to = { fs: run.dstFs, path: `${manifestsDirectory}/${name}` };
   await storeFile(run.rclone.rc, run.directory, name, to, run.signal);
   return { manifest, objectCount: entries.size, totalBytes };
-}
-
-function addStats(sum: { bytes: number; transfers: number; deletes: number; renames: number }, stats: JobStats) {
-  return {
-    bytes: sum.bytes + stats.bytes,
-    transfers: sum.transfers + stats.transfers,
-    deletes: sum.deletes + stats.deletes,
-    renames: sum.renames + stats.renames,
-  };
 }

@@ -2,6 +2,7 @@ import type { LogLine } from './rclone/log-line.ts';
 import { redact } from './redact.ts';
 
 const maxItems = 10_000;
+const maxCopied = 1_000_000;
 
 export interface ItemError {
   readonly path: string;
@@ -12,6 +13,7 @@ export interface ItemError {
 export class TransferLog {
   readonly #tell: (words: string) => void;
   #items: ItemError[] = [];
+  readonly #copied = new Set<string>();
   #lastError: string | null = null;
 
   /** @param tell is given every line that is not about success, redacted, for the operator's log. */
@@ -20,7 +22,12 @@ export class TransferLog {
   }
 
   add({ level, message, object, isJson }: LogLine): void {
-    if (level === 'info') return;
+    if (level === 'info') {
+      if (object !== null && message.startsWith('Copied') && this.#copied.size < maxCopied) this.#copied.add(object);
+      return;
+    }
+    // What was answered to a call is the caller's to tell.
+    if (message.startsWith('rc: "')) return;
     const words = redact(message).slice(0, 2000);
     this.#tell(object === null ? words : `${object}: ${words}`.slice(0, 2000));
     if (level === 'notice') return;
@@ -33,6 +40,11 @@ export class TransferLog {
     const items = this.#items;
     this.#items = [];
     return items;
+  }
+
+  /** Whether it was brought over, or may have been: only so many are remembered. */
+  wasCopied(path: string): boolean {
+    return this.#copied.size >= maxCopied || this.#copied.has(path);
   }
 
   get lastError(): string | null {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Version } from './layout.ts';
+import type { ListedObject } from './listing.ts';
 import type { ManifestEntry } from './manifest.ts';
 import { listPlace, type PlacedObjects, resolveVersion, type VersionStore } from './resolve.ts';
 
@@ -39,12 +40,15 @@ export async function validateVersion(
 }
 
 async function compareListed(store: VersionStore, { place, entries }: PlacedObjects): Promise<string[]> {
-  const listed = new Map((await listPlace(store, place)).map((item) => [item.path, item]));
-  return entries.filter(({ path, size }) => differs(size, listed.get(path)?.sizeBytes)).map(({ path }) => path);
+  const list = await listPlace(store, place, store.listsHashes ?? false);
+  const listed = new Map(list.map((item) => [item.path, item]));
+  return entries.filter((entry) => differs(entry, listed.get(entry.path))).map(({ path }) => path);
 }
 
-function differs(size: number, found: number | undefined): boolean {
-  return found === undefined || (size >= 0 && found >= 0 && size !== found);
+function differs({ size, hashes }: ManifestEntry, found: ListedObject | undefined): boolean {
+  if (found === undefined || (size >= 0 && found.sizeBytes >= 0 && size !== found.sizeBytes)) return true;
+  const known = Object.entries(hashes ?? {});
+  return known.some(([kind, hash]) => hash !== '' && (found.hashes?.[kind] ?? hash) !== hash);
 }
 
 const readersInFlight = 8;

@@ -36,12 +36,16 @@ const rules: readonly (readonly [RegExp, Classified])[] = [
     { event: 'ERROR_AUTH', source: 'SSH_HOST_KEY_CHANGED', destination: 'SSH_HOST_KEY_CHANGED' },
   ],
   [
-    /x509|certificate|tls: |first record does not look like a tls/i,
+    /x509|certificate|tls: |first record does not look like a tls|http response to https client/i,
     { event: 'ERROR_NETWORK', source: 'SOURCE_TLS_FAILED', destination: 'STORAGE_UNREACHABLE' },
   ],
   [
-    /nosuchbucket|bad_network_name|status_bad_network_name|share name.*not found|network name cannot be found/i,
+    /nosuchbucket/i,
     { event: 'ERROR_NOT_FOUND', source: 'SOURCE_BUCKET_NOT_FOUND', destination: 'STORAGE_BUCKET_NOT_FOUND' },
+  ],
+  [
+    /bad_network_name|network name not found|share name cannot be found/i,
+    { event: 'ERROR_NOT_FOUND', source: 'SOURCE_PATH_NOT_FOUND', destination: 'STORAGE_BUCKET_NOT_FOUND' },
   ],
   [
     /ratelimit|rate limit|too many requests|toomanyrequests|too_many_requests|slowdown|429 /i,
@@ -86,6 +90,48 @@ const unknown: Classified = { event: 'ERROR_INTERNAL', source: 'SYNC_FAILED', de
 /** What rclone's words mean. */
 export function classify(words: string): Classified {
   return rules.find(([pattern]) => pattern.test(words))?.[1] ?? unknown;
+}
+
+/** What customers see as the `code` of the event of a run that ended with this error. */
+export function eventCodeOf(code: ErrorCode): SyncEventCode {
+  return (
+    rules.find(([, { source, destination }]) => source === code || destination === code)?.[1].event ?? byCode(code)
+  );
+}
+
+function byCode(code: ErrorCode): SyncEventCode {
+  switch (code) {
+    case 'SOURCE_UNREACHABLE':
+    case 'SOURCE_PROTOCOL':
+    case 'SYNC_STALLED':
+      return 'ERROR_NETWORK';
+    case 'SOURCE_KEY_INVALID':
+    case 'ERR_DECRYPT_SOURCE_CONFIG':
+    case 'ERR_GDRIVE_REFRESH_PRECHECK':
+    case 'ERR_GDRIVE_NO_REFRESH_TOKEN':
+      return 'ERROR_AUTH';
+    case 'SOURCE_ADDRESS_FORBIDDEN':
+      return 'ERROR_PERMISSION';
+    default:
+      return 'ERROR_INTERNAL';
+  }
+}
+
+/** Which end rclone says that it is about; null where it leaves that open. */
+export function endOf(words: string): 'source' | 'destination' | null {
+  if (/open source object|error reading source|read source|source file is being updated|stat source/i.test(words)) {
+    return 'source';
+  }
+  if (/downloadquota|dailylimit|userratelimit/i.test(words)) return 'source';
+  if (
+    /reading destination|multipart upload|failed to upload|update stor|make directory|mkdir|couldn't delete/i.test(
+      words,
+    ) ||
+    /quotaexceeded|quota exceeded|storagequota/i.test(words)
+  ) {
+    return 'destination';
+  }
+  return null;
 }
 
 /** Nothing but this one item is wrong: others may go on. */

@@ -1,5 +1,6 @@
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { text } from 'node:stream/consumers';
+import { XVaultError } from '@xvault/shared/errors.ts';
 
 /** What rclone answered instead of a result. `words` are rclone's own, never its echo of the input, which holds secrets. */
 export class RcError extends Error {
@@ -28,7 +29,7 @@ export class RcClient {
     this.#address = address;
   }
 
-  /** Throws RcError, or the signal's reason; a connection error when rclone is gone. */
+  /** Throws RcError, or the signal's reason; SYNC_FAILED when rclone is gone. */
   async call(method: string, input: Readonly<Record<string, unknown>>, signal?: AbortSignal): Promise<unknown> {
     const body = JSON.stringify(input);
     const { port, user, password } = this.#address;
@@ -53,7 +54,7 @@ export class RcClient {
       return readAnswer(method, status, answer);
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
-      throw error;
+      throw error instanceof RcError ? error : gone(error);
     }
   }
 
@@ -63,7 +64,8 @@ export class RcClient {
     const name = `/[${encodeURIComponent(fs)}]/${path.split('/').map(encodeURIComponent).join('/')}`;
     const options = { host: '127.0.0.1', port, path: name, agent: this.#agent, auth: `${user}:${password}`, signal };
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      request(options, resolve).once('error', reject).end();
+      const failed = (error: Error) => reject(signal.aborted ? signal.reason : gone(error));
+      request(options, resolve).once('error', failed).end();
     });
     if (response.statusCode === 200) return response;
     throw new RcError('open', response.statusCode ?? 0, (await text(response)).slice(0, 500));
@@ -72,6 +74,10 @@ export class RcClient {
   close(): void {
     this.#agent.destroy();
   }
+}
+
+function gone(cause: unknown): XVaultError {
+  return new XVaultError('SYNC_FAILED', { detail: `rclone does not answer: ${String(cause)}`, cause });
 }
 
 function readAnswer(method: string, status: number, answer: string): unknown {

@@ -4,13 +4,19 @@ export const lifelineIntervalMs = 5000;
 
 /**
  * Starts its arguments with standard error on the pipe, and kills the whole process group when its standard input ends (the worker
- * is gone) or is silent (the worker is stopped). SIGTERM reaches the program, which then ends in its own time.
+ * is gone) or is silent (the worker is stopped): then nobody else removes the run's directory, in which it was started.
+ * SIGTERM reaches the program, which then ends in its own time.
  */
 export const superviseScript = `
 exec 5<&0
 "$@" </dev/null 5<&- 2>&1 >/dev/null &
 child=$!
-{ while read -r -t ${lifelineSeconds} -u 5 _; do :; done; kill -KILL 0; } >/dev/null 2>&1 &
+{
+  while read -r -t ${lifelineSeconds} -u 5 _; do :; done
+  kill -KILL "$child"
+  case $PWD in */xvault-sync-??????) rm -rf -- "$PWD" ;; esac
+  kill -KILL 0
+} >/dev/null 2>&1 &
 lifeline=$!
 exec 5<&-
 trap : TERM

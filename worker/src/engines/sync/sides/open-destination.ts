@@ -3,15 +3,17 @@ import { join } from 'node:path';
 import {
   type DestinationConnection,
   type S3DestinationConfig,
+  type SftpDestinationConfig,
   s3DestinationConfig,
 } from '@xvault/shared/destinations.ts';
 import { XVaultError } from '@xvault/shared/errors.ts';
-import type { S3Secret } from '@xvault/shared/sources.ts';
+import type { S3Secret, SftpSecret } from '@xvault/shared/sources.ts';
 import type { Remote } from '../remotes/remote.ts';
 import { joinRoot } from '../remotes/remote.ts';
 import { s3Remote } from '../remotes/s3.ts';
 import { requireReachableUrl } from './open-source.ts';
 import { nothingToClose, type Side, type SideContext } from './side.ts';
+import { openSshSide } from './ssh-side.ts';
 
 /** The platform's bucket as the worker's configuration has it. */
 export interface PlatformS3 {
@@ -54,8 +56,22 @@ export async function openDestination(
       const { config, secret: keys } = context.platformS3;
       return openBucket(s3DestinationConfig.parse(config), keys, prefix, context);
     }
-    default:
-      throw new XVaultError('STORAGE_NOT_CONFIGURED', { detail: 'the sync engine does not write to this destination' });
+    case 'sftp':
+      return openServer(destination.config, secret as SftpSecret, prefix, context);
+  }
+}
+
+async function openServer(
+  config: SftpDestinationConfig,
+  secret: SftpSecret,
+  prefix: string,
+  context: SideContext,
+): Promise<Side> {
+  try {
+    const side = await openSshSide(config, config.host_key, secret, context);
+    return { ...side, remote: { ...side.remote, root: joinRoot(config.path, prefix) } };
+  } catch (error) {
+    throw asStorageError(error);
   }
 }
 
@@ -68,11 +84,23 @@ async function openBucket(
   try {
     await requireReachableUrl(guard, config.endpoint, signal);
   } catch (error) {
-    if (!(error instanceof XVaultError) || error.code === 'SOURCE_ADDRESS_FORBIDDEN') throw error;
-    throw new XVaultError('STORAGE_UNREACHABLE', { detail: error.detail ?? error.code, cause: error });
+    throw asStorageError(error);
   }
   const remote = s3Remote(config, secret);
   return sideOf({ ...remote, root: joinRoot(remote.root, prefix) }, false);
+}
+
+/** What is said of a source, said of a destination. */
+function asStorageError(error: unknown): unknown {
+  if (!(error instanceof XVaultError)) return error;
+  const { code, params } = error;
+  const detail = error.detail ?? code;
+  if (code === 'SOURCE_AUTH_FAILED' || code === 'SOURCE_KEY_INVALID') {
+    return new XVaultError('STORAGE_AUTH_FAILED', { detail, params, cause: error });
+  }
+  // Codes of the address and of host keys mean the same for both.
+  if (code === 'SOURCE_ADDRESS_FORBIDDEN' || !code.startsWith('SOURCE_')) return error;
+  return new XVaultError('STORAGE_UNREACHABLE', { detail, params, cause: error });
 }
 
 function sideOf(remote: Remote, listsMtimes: boolean): Side {
