@@ -112,6 +112,7 @@ export const errorCatalogue = {
   ITEM_CHANGED: entry('customer', false, 422, 'The file changed while it was read.'),
   ITEM_UNSUPPORTED: entry('customer', false, 422, 'Sockets, pipes and devices are not backed up.'),
   ITEM_NAME_UNSUPPORTED: entry('customer', false, 422, 'The name of the item cannot be stored.'),
+  ITEM_LINK_NOT_FOLLOWED: entry('customer', false, 422, 'The symbolic link is kept as it is.'),
 
   // Storage and artifacts
   STORAGE_FULL: entry('operator', true, 507, 'The destination is full.'),

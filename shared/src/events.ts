@@ -24,6 +24,7 @@ export const eventMessages = {
   item_changed: 'Backed up while it was changing: {item}',
   item_unsupported: 'Not backed up, it is a socket, pipe or device: {item}',
   item_name_unsupported: 'Not backed up, its name cannot be stored: {item}',
+  item_link_not_followed: 'Kept as a symbolic link, it leads nowhere, in a circle, or to where it may not: {item}',
   item_not_restored: 'Not restored: {item}',
   item_restored_renamed: 'Restored under another name, {name}: {item}',
   hook_failed: 'A {phase} hook failed and the run went on.',

@@ -60,6 +60,8 @@ export const startResponse = z.strictObject({
   spec: runSpec,
   /** Made anew for each attempt of a backup, or of a maintenance for the copy that it makes; null for other kinds. */
   snapshot_id: idSchema.nullable(),
+  /** Of a backup that follows symlinks on the worker's own disk: where they may lead besides the source. */
+  follow_roots: z.array(z.string()).optional(),
   /** Sealed to the credentials recipient. */
   source_secret_sealed: z.string().nullable(),
   /** Of the destination that is written or read, where it has a secret; sealed to the credentials recipient. */
@@ -75,6 +77,8 @@ export const startResponse = z.strictObject({
     .strictObject({
       connection_id: idSchema,
       provider: z.enum(['google_drive', 'dropbox']),
+      /** `reauthorize`: the provider is known not to take the token any more. */
+      status: z.enum(['active', 'reauthorize']).default('active'),
       /** The refresh token and what belongs to it, sealed to the credentials recipient. */
       token_sealed: z.string(),
       /** Grows with each token that was sealed again: an older one is refused. */

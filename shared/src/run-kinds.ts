@@ -71,6 +71,21 @@ export const fileSearch = z.strictObject({
 });
 export type FileSearch = z.infer<typeof fileSearch>;
 
+/** What a source can be asked to list for a picker: buckets or shares of a server, folders, shared drives of an account. */
+export const browseWhat = z.enum(['buckets', 'folders', 'drives']);
+export type BrowseWhat = z.infer<typeof browseWhat>;
+/** Id of an item: what a source's config takes for it. */
+export const browseItem = z.strictObject({ id: z.string(), name: z.string() });
+export const browseRequest = z.strictObject({
+  what: browseWhat,
+  /** Id of the folder whose folders are wanted; empty for the topmost. */
+  parent: z.string().max(4096).default(''),
+  /** Of the page before; null for the first. */
+  cursor: z.string().max(4096).nullable().default(null),
+  limit: z.int().min(1).max(1000).default(200),
+});
+export type BrowseRequest = z.infer<typeof browseRequest>;
+
 const probeSpec = z.strictObject({
   kind: z.literal('probe'),
   probe: z.discriminatedUnion('type', [
@@ -92,6 +107,13 @@ const probeSpec = z.strictObject({
       offset: z.int().min(0).default(0),
       limit: z.int().min(1).max(1000).default(100),
       search: fileSearch.nullable().default(null),
+    }),
+    /** List what a source could be pointed at; names and ids only. */
+    z.strictObject({
+      type: z.literal('browse'),
+      source_id: idSchema,
+      source: sourceConnection,
+      ...browseRequest.shape,
     }),
   ]),
 });
@@ -222,6 +244,12 @@ const probeResult = z.strictObject({
       entries: z.array(fileEntry).max(1000),
       /** Index line to go on from, null at the end. */
       next_offset: z.int().min(0).nullable(),
+    }),
+    z.strictObject({
+      type: z.literal('browse'),
+      items: z.array(browseItem).max(1000),
+      /** Null at the end. */
+      next_cursor: z.string().nullable(),
     }),
   ]),
 });

@@ -1,4 +1,4 @@
-import { type Insertable, type Kysely, type Selectable, sql, type Updateable } from 'kysely';
+import { type Insertable, type Kysely, type Selectable, sql, type Transaction, type Updateable } from 'kysely';
 import type { ConnectionsTable, Database } from '../db/schema.ts';
 import type { PageRequest } from '../http/pagination.ts';
 
@@ -15,6 +15,15 @@ function present(db: Db, tenantId: string) {
 
 export function findConnection(db: Db, tenantId: string, connectionId: string) {
   return present(db, tenantId).where('id', '=', connectionId).executeTakeFirst();
+}
+
+/** Keeps it from being deleted until the transaction ends. */
+export function findConnectionShared(trx: Transaction<Database>, tenantId: string, connectionId: string) {
+  return present(trx, tenantId).where('id', '=', connectionId).forShare().executeTakeFirst();
+}
+
+export function findConnectionForUpdate(trx: Transaction<Database>, tenantId: string, connectionId: string) {
+  return present(trx, tenantId).where('id', '=', connectionId).forUpdate().executeTakeFirst();
 }
 
 export function listConnections(db: Db, tenantId: string, { limit, beforeId }: PageRequest) {

@@ -11,6 +11,7 @@ import { authorizeUrl, codeVerifier, readState, signState, stateMinutes } from '
 import {
   type ConnectionRow,
   findConnection,
+  findConnectionForUpdate,
   insertConnection,
   isConnectionInUse,
   updateConnection,
@@ -71,7 +72,8 @@ export async function completeAuthorization(
     status: 'active' as const,
   };
   return db.transaction().execute(async (trx) => {
-    const before = claims.connection === undefined ? undefined : await findConnection(trx, tenantId, claims.connection);
+    const before =
+      claims.connection === undefined ? undefined : await findConnectionForUpdate(trx, tenantId, claims.connection);
     if (claims.connection !== undefined && before === undefined) throw new XVaultError('NOT_FOUND');
     const row =
       before === undefined
@@ -101,7 +103,7 @@ export async function getConnection(db: Db, tenantId: string, connectionId: stri
 /** Throws CONFLICT while a source acts by it. Its token is gone for good. */
 export async function deleteConnection(db: Db, actor: Actor, tenantId: string, connectionId: string): Promise<void> {
   await db.transaction().execute(async (trx) => {
-    await getConnection(trx, tenantId, connectionId);
+    if ((await findConnectionForUpdate(trx, tenantId, connectionId)) === undefined) throw new XVaultError('NOT_FOUND');
     if (await isConnectionInUse(trx, tenantId, connectionId)) throw new XVaultError('CONFLICT');
     await updateConnection(trx, tenantId, connectionId, { status: 'deleted', token_sealed: null });
     await writeAudit(trx, actor, { tenantId, action: 'connection.delete', objectType, objectId: connectionId });

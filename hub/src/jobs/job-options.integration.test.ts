@@ -90,8 +90,8 @@ it('takes commands only for sources that are reached over SSH', async () => {
 it('takes following links and one file system only where the source can', async () => {
   const follow = { follow_symlinks: true };
   expect(await job('sftp', { ...follow, one_file_system: true })).toMatchObject({ status: 201 });
-  expect(await job('local', { one_file_system: true })).toMatchObject({ status: 201 });
-  for (const kind of ['local', 'ftp'] as const) {
+  expect(await job('local', { ...follow, one_file_system: true })).toMatchObject({ status: 201 });
+  for (const kind of ['ftp', 'mysqlDirect'] as const) {
     expect(await job(kind, follow)).toMatchObject({
       status: 400,
       body: { errors: [{ path: 'options.follow_symlinks' }] },

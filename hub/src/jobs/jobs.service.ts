@@ -7,6 +7,7 @@ import { type Actor, writeAudit } from '../audit/audit.ts';
 import type { Database } from '../db/schema.ts';
 import { findDestinationShared } from '../destinations/destinations.repository.ts';
 import { invalidField } from '../http/problem.ts';
+import { forgetUnneededSecret } from '../lifecycle/job-secret.ts';
 import { nextRunAt } from '../scheduling/job-schedule.ts';
 import { completeSchedule } from '../scheduling/schedule.schema.ts';
 import { scheduleOf } from '../scheduling/schedule-of.ts';
@@ -109,11 +110,12 @@ async function scheduleColumns(trx: Transaction<Database>, before: JobRow, { sch
   };
 }
 
-/** Its runs and snapshots stay; a run under way goes on. */
+/** Its runs and snapshots stay, and the key that opens them; a run under way goes on. */
 export async function deleteJob(db: Db, actor: Actor, tenantId: string, jobId: string): Promise<void> {
   await db.transaction().execute(async (trx) => {
     await lockJob(trx, tenantId, jobId);
     await updateJob(trx, tenantId, jobId, { status: 'deleted', next_run_at: null });
+    await forgetUnneededSecret(trx, tenantId, jobId);
     await writeAudit(trx, actor, { tenantId, action: 'job.delete', objectType, objectId: jobId });
   });
 }

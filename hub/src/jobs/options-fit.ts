@@ -10,7 +10,7 @@ export function requireOptionsFit(options: Options, source: SourceConnection): v
   if (options.follow_symlinks && !followsLinks(source)) {
     throw invalidField(
       'options.follow_symlinks',
-      'links are followed only on sources of files that are reached over SSH',
+      'links are followed only on local sources and on those of files over SSH',
     );
   }
   if (options.one_file_system && source.type === 'ftp') {
@@ -27,7 +27,7 @@ function refuseCommands({ hooks }: Options): void {
 }
 
 function followsLinks({ type }: SourceConnection): boolean {
-  return type === 'sftp' || type === 'ssh' || type === 'wordpress';
+  return type === 'local' || type === 'sftp' || type === 'ssh' || type === 'wordpress';
 }
 
 function isOverSsh(source: SourceConnection): boolean {

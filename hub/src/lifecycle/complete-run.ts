@@ -3,6 +3,7 @@ import type { ResultOf, RunResult } from '@xvault/shared/run-kinds.ts';
 import type { Transaction } from 'kysely';
 import type { Database, RunRow } from '../db/schema.ts';
 import { endRun, failAttempt, failRun } from './attempt-end.ts';
+import { forgetUnneededSecret } from './job-secret.ts';
 import { toPgJson } from './pg-text.ts';
 import { saveProbes } from './probe-result.ts';
 import { commitRewrap, wrongRewrap } from './rewrap-commit.ts';
@@ -73,6 +74,7 @@ async function markDeleted(trx: Transaction<Database>, run: RunRow): Promise<voi
     .where('id', '=', run.snapshot_id)
     .where('status', '=', 'deleting')
     .execute();
+  await forgetUnneededSecret(trx, run.tenant_id, run.job_id);
 }
 
 async function saveExport(trx: Transaction<Database>, run: RunRow, result: ResultOf<'restore'>): Promise<void> {

@@ -51,6 +51,25 @@ export async function commitSnapshot(
       ...sizes,
     })
     .execute();
+  if (spec.sync?.mode === 'mirror') await dropEarlierVersions(trx, run.tenant_id, spec.job_id, id);
+}
+
+/** A mirror keeps nothing: what earlier runs of the job brought is replaced or gone. */
+async function dropEarlierVersions(
+  trx: Transaction<Database>,
+  tenantId: string,
+  jobId: string,
+  newest: string,
+): Promise<void> {
+  await trx
+    .updateTable('snapshots')
+    .set({ status: 'deleted' })
+    .where('tenant_id', '=', tenantId)
+    .where('job_id', '=', jobId)
+    .where('storage_backend', '=', 'rclone')
+    .where('id', '<>', newest)
+    .where('status', 'in', ['committed', 'missing', 'corrupt'])
+    .execute();
 }
 
 /** A validation of the new snapshot follows where its job says so. */

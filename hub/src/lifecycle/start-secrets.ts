@@ -121,6 +121,7 @@ function needsOf(spec: RunSpec): Needs {
 function needsOfProbe(probe: Extract<RunSpec, { kind: 'probe' }>['probe']): Needs {
   switch (probe.type) {
     case 'source':
+    case 'browse':
       return { ...nothing, sourceId: probe.source_id, connectionId: connectionOf(probe.source) };
     case 'destination':
       return { ...nothing, destinationId: probe.destination_id };
@@ -145,16 +146,16 @@ async function readConnections(
   if (ids.length === 0) return new Map();
   const rows = await trx
     .selectFrom('connections')
-    .select(['id', 'tenant_id', 'provider', 'token_sealed', 'generation'])
+    .select(['id', 'tenant_id', 'provider', 'status', 'token_sealed', 'generation'])
     .where('tenant_id', 'in', [...new Set(tenantIds)])
     .where('id', 'in', [...new Set(ids)])
-    .where('status', '=', 'active')
+    .where('status', '<>', 'deleted')
     .execute();
   return new Map(
-    rows.flatMap(({ id, tenant_id, provider, token_sealed, generation }) =>
-      token_sealed === null
+    rows.flatMap(({ id, tenant_id, provider, status, token_sealed, generation }) =>
+      token_sealed === null || status === 'deleted'
         ? []
-        : [[`${tenant_id} ${id}`, { connection_id: id, provider, token_sealed, generation }] as const],
+        : [[`${tenant_id} ${id}`, { connection_id: id, provider, status, token_sealed, generation }] as const],
     ),
   );
 }

@@ -10,6 +10,7 @@ import { putBackAttempt } from './attempt-end.ts';
 import { type Beginning, beginRuns } from './begin-runs.ts';
 import { dbNow } from './clock.ts';
 import { unfitFor } from './fleet.ts';
+import { readFollowRoots } from './follow-roots.ts';
 import { leaseToken } from './lease-token.ts';
 import { toPlace } from './queue-model.ts';
 import type { LifecycleSettings } from './settings.ts';
@@ -128,9 +129,10 @@ async function answer(
   });
   const requests = given.map(({ run }) => ({ runId: run.id, tenantId: run.tenant_id, spec: runSpec.parse(run.spec) }));
   const secrets = await readStartSecrets(trx, requests);
+  const followRoots = await readFollowRoots(trx, requests);
   return new Map(
     given.map(({ index, run, token }, at) => {
-      const [request, secret] = [requests[at], secrets[at]];
+      const [request, secret, roots] = [requests[at], secrets[at], followRoots[at]];
       if (request === undefined || secret === undefined) throw new Error('no answer about the secrets of a run');
       return [
         index,
@@ -145,6 +147,7 @@ async function answer(
           spec: request.spec,
           snapshot_id: run.pending_snapshot_id,
           ...secret,
+          ...(roots !== undefined && { follow_roots: roots }),
           bandwidth_limit_bps: null,
         },
       ];

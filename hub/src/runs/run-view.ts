@@ -102,5 +102,5 @@ function resultOf(row: RunRow): RunView['result'] {
 
 function isListing(row: RunRow): boolean {
   const probe = row.kind === 'probe' ? (row.result?.probe as { type?: unknown } | undefined) : undefined;
-  return probe?.type === 'files';
+  return probe?.type === 'files' || probe?.type === 'browse';
 }

@@ -1,5 +1,6 @@
 import { XVaultError } from '@xvault/shared/errors.ts';
 import type { RestoreTarget, RestoreTargetInput } from '@xvault/shared/restore-targets.ts';
+import type { SnapshotRef } from '@xvault/shared/snapshots.ts';
 import type { SourceConnection, SourceType } from '@xvault/shared/sources.ts';
 import type { Transaction } from 'kysely';
 import type { Database, TenantRow } from '../db/schema.ts';
@@ -9,6 +10,9 @@ import { findSource, findSourceShared } from '../sources/sources.repository.ts';
 
 /** Kinds that files can be restored to. */
 const fileTargets: ReadonlySet<SourceType> = new Set(['local', 'sftp', 'ssh', 'ftp', 's3']);
+
+/** Kinds that rclone can bring a version of the sync engine to; what an OAuth connection grants is to read. */
+const syncTargets: ReadonlySet<SourceType> = new Set([...fileTargets, 'webdav', 'smb']);
 
 /** The kinds of snapshot that a database of either kind can be restored from. */
 const databaseOrigins: Partial<Record<SourceType, readonly string[]>> = {
@@ -20,6 +24,7 @@ interface Restored {
   readonly tenant: Pick<TenantRow, 'id' | 'local_paths'>;
   /** Of the snapshot. */
   readonly sourceId: string;
+  readonly engine: SnapshotRef['engine'];
 }
 
 /**
@@ -29,22 +34,25 @@ interface Restored {
  */
 export async function freezeTarget(
   trx: Transaction<Database>,
-  { tenant, sourceId }: Restored,
+  { tenant, sourceId, engine }: Restored,
   target: RestoreTargetInput,
 ): Promise<RestoreTarget> {
   switch (target.type) {
     case 'export':
+      if (engine === 'sync' && target.format === 'encrypted') throw unsupported('a version has no artifact');
       return target;
     case 'directory':
       requireAllowed(tenant, target.path);
       return target;
     case 'source': {
       const { id, connection } = await findTarget(trx, tenant.id, target.source_id ?? sourceId);
-      if (!fileTargets.has(connection.type)) throw unsupported(`files to ${connection.type}`);
+      const kinds = engine === 'sync' ? syncTargets : fileTargets;
+      if (!kinds.has(connection.type)) throw unsupported(`files to ${connection.type}`);
       if (connection.type === 'local') requireAllowed(tenant, target.path ?? connection.config.path);
       return { ...target, source_id: id, source: connection };
     }
     case 'database': {
+      if (engine === 'sync') throw unsupported('a version to a database');
       const { id, connection } = await findTarget(trx, tenant.id, target.source_id ?? sourceId);
       const origin = await findSource(trx, tenant.id, sourceId);
       if (origin === undefined || databaseOrigins[connection.type]?.includes(origin.type) !== true) {

@@ -1,14 +1,13 @@
-import { type ErrorCode, errorCodes, XVaultError } from '@xvault/shared/errors.ts';
-import { type FileEntry, type FileSearch, runResult } from '@xvault/shared/run-kinds.ts';
+import { XVaultError } from '@xvault/shared/errors.ts';
+import type { FileEntry, FileSearch } from '@xvault/shared/run-kinds.ts';
 import { ownerOf } from '@xvault/shared/snapshots.ts';
 import type { Kysely } from 'kysely';
 import type { Database, RunRow } from '../db/schema.ts';
 import type { AppDeps } from '../deps.ts';
-import { cancelRun } from '../lifecycle/cancel.ts';
 import { createRun } from '../lifecycle/create-run.ts';
+import { awaitProbe } from '../runs/await-probe.ts';
 import { silentForMs } from '../workers/workers.repository.ts';
 import { lockReadable, ofSnapshot } from './snapshots.service.ts';
-import { waitForRun } from './wait-for-run.ts';
 
 const workerSilentLimitMs = 60_000;
 
@@ -34,15 +33,15 @@ interface FilesPage {
  * SNAPSHOT_UNAVAILABLE, TENANT_KEY_UNAVAILABLE, WORKER_OFFLINE, SERVICE_UNAVAILABLE when it takes too long, or what the run
  * failed with.
  */
-export async function listFiles(deps: Pick<AppDeps, 'config' | 'open' | 'hubEvents'>, request: FilesRequest) {
-  const { db } = deps.open;
-  const { tenantId } = request;
-  const asked = await askForFiles(db, request);
-  const wait = { tenantId, runId: asked.id, timeoutMs: deps.config.filesTimeoutMs, signal: request.signal };
-  const run = await waitForRun(db, deps.hubEvents, wait);
-  if (run !== undefined) return takeResult(db, run);
-  await cancelUnwanted(db, tenantId, asked.id);
-  throw new XVaultError('SERVICE_UNAVAILABLE', { detail: `run ${asked.id} did not list files in time` });
+export async function listFiles(
+  deps: Pick<AppDeps, 'config' | 'open' | 'hubEvents'>,
+  request: FilesRequest,
+): Promise<FilesPage> {
+  const asked = await askForFiles(deps.open.db, request);
+  const probe = await awaitProbe(deps, asked, request.signal);
+  if (probe.type !== 'files') throw new XVaultError('INTERNAL', { detail: `run ${asked.id} has another kind of result` });
+  const { entries, next_offset } = probe;
+  return { entries, next_offset };
 }
 
 async function askForFiles(db: Kysely<Database>, request: FilesRequest): Promise<RunRow> {
@@ -63,36 +62,4 @@ async function askForFiles(db: Kysely<Database>, request: FilesRequest): Promise
       ...ofSnapshot(snapshot),
     });
   });
-}
-
-/** File names are kept no longer than it takes to deliver them. */
-async function takeResult(db: Kysely<Database>, run: RunRow): Promise<FilesPage> {
-  await db
-    .updateTable('runs')
-    .set({ result: null })
-    .where('tenant_id', '=', run.tenant_id)
-    .where('id', '=', run.id)
-    .execute();
-  if (run.status !== 'success' && run.status !== 'warning') {
-    throw new XVaultError(knownCode(run.error_code), { detail: `run ${run.id} ended ${run.status}` });
-  }
-  const result = runResult.parse(run.result);
-  if (result.kind !== 'probe' || result.probe.type !== 'files') {
-    throw new XVaultError('INTERNAL', { detail: `run ${run.id} has another kind of result` });
-  }
-  const { entries, next_offset } = result.probe;
-  return { entries, next_offset };
-}
-
-function knownCode(code: string | null): ErrorCode {
-  return errorCodes.find((known) => known === code) ?? 'SERVICE_UNAVAILABLE';
-}
-
-async function cancelUnwanted(db: Kysely<Database>, tenantId: string, runId: string): Promise<void> {
-  try {
-    await cancelRun(db, { userId: null, address: null }, tenantId, runId);
-  } catch (error) {
-    // It ended in this very moment; its result is cleared with the others that nobody fetched.
-    if (!(error instanceof XVaultError && error.code === 'RUN_NOT_CANCELLABLE')) throw error;
-  }
 }

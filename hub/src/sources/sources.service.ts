@@ -11,6 +11,7 @@ import {
 import type { Kysely, Transaction } from 'kysely';
 import type { z } from 'zod';
 import { type Actor, writeAudit } from '../audit/audit.ts';
+import { requireConnection } from '../connections/require-connection.ts';
 import type { Database, RunRow } from '../db/schema.ts';
 import { parseField } from '../http/parse-field.ts';
 import { invalidField } from '../http/problem.ts';
@@ -47,7 +48,11 @@ export async function createSource(
 ): Promise<SourceRow> {
   requireAllowedSource(await getTenant(db, tenantId), body);
   const secretSealed = 'secret' in body ? await seal(JSON.stringify(body.secret), credentialsRecipient) : null;
+  if (body.type === 'google_drive' && body.config.connection_id === null && !('service_account_json' in body.secret)) {
+    throw invalidField('config.connection_id', 'give a connection, or the key of a service account as secret');
+  }
   return db.transaction().execute(async (trx) => {
+    await requireConnection(trx, tenantId, body);
     const source = await insertSource(trx, {
       id: newId(),
       tenant_id: tenantId,
@@ -94,6 +99,7 @@ export async function patchSource(
   const sealed = secret === undefined ? undefined : await sealSecret(type, secret, credentialsRecipient);
   return db.transaction().execute(async (trx) => {
     const current = toConnection(await lockSource(trx, tenantId, sourceId));
+    if (config !== undefined) await requireConnection(trx, tenantId, { type, config });
     const values = {
       ...(name !== undefined && { name }),
       ...(config !== undefined && { config: JSON.stringify(config) }),

@@ -2,7 +2,7 @@ import { createHash, type Hash, hash } from 'node:crypto';
 import { native, type PackedFrame, type PackedPiece } from '../native/binding.ts';
 import { type PendingSnapshot, snapshotFiles } from '../storage/storage.ts';
 import type { CompressPool } from './compress-pool.ts';
-import type { EntryType, IndexEntry } from './entry.ts';
+import type { EntryType, IndexEntry, Xattrs } from './entry.ts';
 import { defaultFrameBytes, FrameWriter } from './frames.ts';
 import { IndexWriter } from './index-file.ts';
 import { SealedFileWriter, type StoredFile } from './sealed-file.ts';
@@ -16,6 +16,7 @@ export interface EntryMeta {
   readonly uid: number;
   readonly gid: number;
   readonly mtimeNs: bigint;
+  readonly xattrs?: Xattrs;
 }
 
 export interface ArtifactWriterOptions {
@@ -244,8 +245,9 @@ export class ArtifactWriter {
 const whole = { sparseBytes: null, paddingBytes: 0 };
 
 function fieldsOf(meta: EntryMeta, type: EntryType, linkTarget: Buffer | null) {
-  const { path, sizeBytes, mode, uid, gid, mtimeNs } = meta;
-  return { path, type, sizeBytes, mode, uid, gid, mtimeNs, linkTarget };
+  const { path, sizeBytes, mode, uid, gid, mtimeNs, xattrs } = meta;
+  const kept = type === 'hardlink' || xattrs === undefined ? {} : { xattrs, xattrCount: xattrs.count };
+  return { path, type, sizeBytes, mode, uid, gid, mtimeNs, linkTarget, ...kept };
 }
 
 function tarHeaderOf(meta: EntryMeta, type: EntryType, linkTarget: Buffer | null, sparseBytes?: number): Buffer {

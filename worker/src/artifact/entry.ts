@@ -24,6 +24,14 @@ export interface IndexEntry {
   readonly dataOffset: number;
   /** Which artifact holds the bytes; null is this snapshot's own. Reserved for incremental engines. */
   readonly pack: string | null;
+  /** Extended attributes in the entry's header; absent for none. */
+  readonly xattrCount?: number;
+}
+
+/** Extended attributes, as native code packs them: names and values, each with its length before it. */
+export interface Xattrs {
+  readonly packed: Buffer;
+  readonly count: number;
 }
 
 /** Bytes that the tar holds after an entry's headers, without what fills its last block. */

@@ -29,7 +29,10 @@ const indexLine = z.strictObject({
   offset: count.multipleOf(512),
   data_offset: count.multipleOf(512),
   pack: z.string().min(1).optional(),
+  /** Only where there are some: how many extended attributes the header in the tar has. */
+  xattrs: count.min(1).optional(),
 });
+
 /** One line, its line break included. */
 export function encodeIndexLine(entry: IndexEntry): Buffer {
   const record = new RecordWriter(entry.path.length + (entry.linkTarget?.length ?? 0) + 160);
@@ -68,6 +71,7 @@ export function decodeIndexLine(text: string): IndexEntry | undefined {
     tarOffset: line.offset,
     dataOffset: line.data_offset,
     pack: line.pack ?? null,
+    ...(line.xattrs !== undefined && { xattrCount: line.xattrs }),
   };
 }
 

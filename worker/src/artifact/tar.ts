@@ -1,6 +1,6 @@
 import { native } from '../native/binding.ts';
 import { RecordWriter } from '../native/records.ts';
-import type { EntryType } from './entry.ts';
+import type { EntryType, Xattrs } from './entry.ts';
 
 /** One member of a tar stream, without its content. */
 export interface TarMember {
@@ -16,8 +16,10 @@ export interface TarMember {
   readonly gid: number;
   readonly mtimeNs: bigint;
   readonly linkTarget: Buffer | null;
+  readonly xattrs?: Xattrs;
 }
 
+const noBytes = Buffer.alloc(0);
 export const tarBlockBytes = 512;
 /** What closes a tar stream: two blocks of zeros. */
 export const tarEndBytes = 2 * tarBlockBytes;
@@ -31,5 +33,5 @@ export function tarPaddingBytes(sizeBytes: number): number {
 export function encodeTarHeader(member: TarMember): Buffer {
   const record = new RecordWriter(member.path.length + (member.linkTarget?.length ?? 0) + 64);
   record.item(member);
-  return native.encodeTarHeader(record.finish(), member.sparseBytes ?? -1);
+  return native.encodeTarHeader(record.finish(), member.sparseBytes ?? -1, member.xattrs?.packed ?? noBytes);
 }

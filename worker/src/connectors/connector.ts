@@ -1,5 +1,5 @@
 import type { ErrorCode } from '@xvault/shared/errors.ts';
-import type { EntryType } from '../artifact/entry.ts';
+import type { EntryType, Xattrs } from '../artifact/entry.ts';
 import type { PackedFrame, PackedPiece } from '../native/binding.ts';
 import type { PackInto, PackOperations } from '../native/threads.ts';
 
@@ -21,6 +21,8 @@ export interface SourceEntry {
   readonly linkTarget?: Buffer;
   /** Equal for all names of one file with more than one link; absent where the source cannot tell or has one name. */
   readonly hardLinkKey?: string;
+  /** Of a file that was opened, where the source has some. */
+  readonly xattrs?: Xattrs;
 }
 
 /** Something that cannot be backed up; the run goes on and ends with a warning. */
@@ -95,6 +97,8 @@ export interface ListOptions {
   readonly signal: AbortSignal;
   /** List what symlinks point at in their place; loops are cut with a warning. */
   readonly followSymlinks?: boolean;
+  /** On the worker's own disks: where symlinks may lead besides the root, as far as the operator has opened it. */
+  readonly followRoots?: readonly string[];
   /**
    * A connector that can leave a whole directory unread by it should. Whatever it lists all the same is filtered again by the
    * engine, so one that takes no notice is slow, not wrong.

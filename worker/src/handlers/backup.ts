@@ -24,6 +24,7 @@ const itemMessages: Record<ItemCode, MessageId> = {
   ITEM_CHANGED: 'item_changed',
   ITEM_UNSUPPORTED: 'item_unsupported',
   ITEM_NAME_UNSUPPORTED: 'item_name_unsupported',
+  ITEM_LINK_NOT_FOLLOWED: 'item_link_not_followed',
 };
 
 /** Pulls a source into a new snapshot. */
@@ -45,6 +46,7 @@ export async function handleBackup(context: RunContext<'backup'>, deps: HandlerD
         exclude: options.exclude,
         maxFileBytes: options.max_file_bytes,
         followSymlinks: options.follow_symlinks,
+        followRoots: start.follow_roots ?? [],
       });
       const stored = await backupToSnapshot({
         session: withReadConcurrency(throttledSession(session, throttle), options.read_concurrency),

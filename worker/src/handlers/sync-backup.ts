@@ -20,11 +20,24 @@ const progressEventMs = 2_000;
 const namedItems = 1000;
 
 /** Brings a destination to the state of a source by rclone, and keeps what it replaces. */
-export function handleSyncBackup(context: RunContext<'backup'>, deps: HandlerDeps): Promise<ResultInput<'backup'>> {
-  return tellingErrors(context, () => backUp(context, deps));
+export function handleSyncBackup(
+  context: RunContext<'backup'>,
+  deps: HandlerDeps,
+  settings: SyncSettings = {},
+): Promise<ResultInput<'backup'>> {
+  return tellingErrors(context, () => backUp(context, deps, settings));
 }
 
-async function backUp(context: RunContext<'backup'>, deps: HandlerDeps): Promise<ResultInput<'backup'>> {
+export interface SyncSettings {
+  /** Ends a transfer in which nothing has moved for so long. */
+  readonly stallMs?: number;
+}
+
+async function backUp(
+  context: RunContext<'backup'>,
+  deps: HandlerDeps,
+  settings: SyncSettings,
+): Promise<ResultInput<'backup'>> {
   const { start, spec, signal } = context;
   const { snapshot_id: snapshotId } = start;
   if (snapshotId === null || spec.sync === null)
@@ -59,6 +72,7 @@ async function backUp(context: RunContext<'backup'>, deps: HandlerDeps): Promise
         runId: start.run_id,
         epoch: start.epoch,
         options,
+        ...settings,
         signal,
         onStats: (stats) => report(toProgress(stats)),
         takeItemErrors: () => log.takeItemErrors(),

@@ -16,7 +16,7 @@ import { readWorkerConfig, type WorkerConfig } from '../config.ts';
 import { ExportShelf } from '../downloads/export-shelf.ts';
 import type { HandlerDeps } from './deps.ts';
 import type { RunContext } from './handler.ts';
-import { handleSyncBackup } from './sync-backup.ts';
+import { handleSyncBackup, type SyncSettings } from './sync-backup.ts';
 
 /** A connection with the secret that the Hub would hand out sealed. */
 export interface WithSecret<Connection> {
@@ -45,7 +45,7 @@ export interface SyncPlatform {
   /** One run of a job from a source to a destination. */
   backup(job: SyncJob, signal?: AbortSignal): Promise<{ result: ResultInput<'backup'>; told: Told }>;
   /** As {@link backup}, of one that is to fail. */
-  failedBackup(job: SyncJob, signal?: AbortSignal): Promise<{ error: unknown; told: Told }>;
+  failedBackup(job: SyncJob, signal?: AbortSignal, settings?: SyncSettings): Promise<{ error: unknown; told: Told }>;
   refOf(job: SyncJob, result: ResultInput<'backup'>): SnapshotRef;
   remove(): Promise<void>;
 }
@@ -154,10 +154,10 @@ export async function makeSyncPlatform(env: Readonly<Record<string, string>> = {
       const { context, told } = await backupContext(job, signal);
       return { result: await handleSyncBackup(context, deps), told };
     },
-    async failedBackup(job, signal) {
+    async failedBackup(job, signal, settings) {
       const { context, told } = await backupContext(job, signal);
       try {
-        await handleSyncBackup(context, deps);
+        await handleSyncBackup(context, deps, settings);
       } catch (error) {
         return { error, told };
       }

@@ -234,10 +234,13 @@ describe('a destination that cannot be written', () => {
 
   it('s3: puts are denied once the job is at work', async () => {
     const bucket = await s3.createBucket();
+    const all = `arn:aws:s3:::${bucket}`;
+    const allowed = { Effect: 'Allow', Action: 's3:*', Resource: [all, `${all}/*`] };
+    await setPolicy(bucket, [allowed]);
     const path = await folderOf({ 'a.txt': 'a' });
-    const running = job(source('local', { path }, undefined), toBucket(bucket));
+    const running = job(source('local', { path }, undefined), toBucket(bucket, keysOf(await s3.createUser())));
     await platform.backup(running);
-    await denyPuts(bucket, '*/current/*');
+    await setPolicy(bucket, [allowed, { Effect: 'Deny', Action: 's3:PutObject', Resource: `${all}/*/current/*` }]);
     await writeFile(join(path, 'b.txt'), 'b');
     await expectFault(running, 'STORAGE_PERMISSION', 'ERROR_PERMISSION', false);
   });
@@ -248,19 +251,16 @@ describe('a destination that cannot be written', () => {
     await signedRequest({ ...s3, ...small, method: 'PUT', path: `/${bucket}` });
     const path = await folderOf({ 'a.bin': 'a'.repeat(300_000) });
     const to = toBucket(bucket, keysOf(small));
-    await expectFault(job(source('local', { path }, undefined), to), 'STORAGE_FULL', 'ERROR_QUOTA', true);
+    await expectFault(job(source('local', { path }, undefined), to), 'STORAGE_FULL', 'ERROR_STORAGE_FULL', true);
   });
 });
 
-/** Nobody may write below the place, whatever else they may. */
-async function denyPuts(bucket: string, below: string): Promise<void> {
-  const statement = {
-    Effect: 'Deny',
-    Principal: '*',
-    Action: 's3:PutObject',
-    Resource: `arn:aws:s3:::${bucket}/${below}`,
-  };
-  const body = JSON.stringify({ Version: '2012-10-17', Statement: [statement] });
+type Statement = Readonly<Record<'Effect' | 'Action' | 'Resource', string | string[]>>;
+
+/** Others than the owner may do so much. */
+async function setPolicy(bucket: string, statements: readonly Statement[]): Promise<void> {
+  const Statement = statements.map((statement) => ({ Principal: '*', ...statement }));
+  const body = JSON.stringify({ Version: '2012-10-17', Statement });
   await signedRequest({ ...s3, method: 'PUT', path: `/${bucket}`, query: 'policy=', body });
 }
 

@@ -56,11 +56,14 @@ export interface OpenedFile {
   readonly map?: Buffer;
   /** Of a file with holes: pairs of offset and length as doubles, in order. */
   readonly extents?: Buffer;
+  /** Of a file that has some: extended attributes, packed as xattrs.h says. */
+  readonly xattrs?: Buffer;
+  readonly xattrCount?: number;
 }
 
 /** What worker/native exports; arguments are in the order of its binding.cc. Promises reject with an Error. */
 interface Binding {
-  startThreads(count: number, rootFd: number): ThreadsHandle;
+  startThreads(count: number, rootFd: number, followRoots: Uint8Array): ThreadsHandle;
   closeThreads(threads: ThreadsHandle): void;
   compress(
     threads: ThreadsHandle,
@@ -79,7 +82,8 @@ interface Binding {
     frameBytes: number,
     level: number,
   ): Promise<PackedFrame>;
-  startWalk(threads: ThreadsHandle, oneFileSystem: boolean): WalkHandle;
+  startWalk(threads: ThreadsHandle, oneFileSystem: boolean, exclusions: Uint8Array): WalkHandle;
+  skipDirectory(walk: WalkHandle, path: Uint8Array): void;
   walkItems(walk: WalkHandle): Promise<WalkPage>;
   walkCount(walk: WalkHandle): Promise<WalkCount>;
   openFile(threads: ThreadsHandle, path: Uint8Array): Promise<OpenedFile>;
@@ -98,7 +102,7 @@ interface Binding {
   ): Promise<PackedPiece>;
   digestFile(file: FileHandle): Buffer;
   closeFile(file: FileHandle): void;
-  encodeTarHeader(item: Uint8Array, sparseBytes: number): Buffer;
+  encodeTarHeader(item: Uint8Array, sparseBytes: number, xattrs: Uint8Array): Buffer;
   encodeIndexLines(records: Uint8Array, count: number, base: number): Buffer;
   seal(target: Uint8Array, source: Uint8Array, key: Uint8Array, firstChunk: number, endsFile: boolean): number;
   compressBound(contentBytes: number): number;

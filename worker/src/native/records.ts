@@ -58,6 +58,7 @@ export class RecordWriter {
     this.f64(entry.tarOffset);
     this.f64(entry.dataOffset);
     this.bytes(entry.pack === null ? noBytes : Buffer.from(entry.pack));
+    this.u32(entry.xattrCount ?? 0);
   }
 
   u8(value: number): void {

@@ -8,6 +8,7 @@ import {
   type WalkCount,
   type WalkPage,
 } from './binding.ts';
+import { RecordWriter } from './records.ts';
 
 /** What a frame is made of: items as records, of which the files are read below the threads' root. */
 export interface PackOperations {
@@ -45,19 +46,39 @@ export interface NativeFile {
   close(): void;
 }
 
+/** What a walk does not even look at. */
+export interface PlainExclusion {
+  /** `name`: at any depth; `path`: from the root. */
+  readonly of: 'name' | 'path';
+  readonly directoriesOnly: boolean;
+  readonly text: Buffer;
+}
+
+export interface WalkOptions {
+  readonly oneFileSystem: boolean;
+  readonly exclusions?: readonly PlainExclusion[];
+}
+
 /** A walk below the threads' root; one call at a time. */
 export interface NativeWalk {
   items(): Promise<WalkPage>;
   count(): Promise<WalkCount>;
+  /** Of a directory that was given nothing more is wanted: what was not looked at yet will not be. */
+  skip(directory: Uint8Array): void;
 }
 
 /** Native threads. Promises reject with an Error that tells the system's reason. */
 export class NativeThreads {
   readonly #handle: ThreadsHandle;
 
-  /** `rootFd` is duplicated; jobs that read files need it. */
-  constructor(count: number, rootFd = -1) {
-    this.#handle = native.startThreads(count, rootFd);
+  /**
+   * `rootFd` is duplicated; jobs that read files need it. Symlinks below it are followed where they lead into one of
+   * `followRoots`, which are real paths.
+   */
+  constructor(count: number, rootFd = -1, followRoots: readonly Buffer[] = []) {
+    const roots = new RecordWriter(64);
+    for (const root of followRoots) roots.bytes(root);
+    this.#handle = native.startThreads(count, rootFd, roots.finish());
   }
 
   /** One zstd frame of the first `sourceBytes` of `source`; resolves to its length in `target`. */
@@ -71,9 +92,19 @@ export class NativeThreads {
     return native.packFrame(this.#handle, records, count, from, mostFileBytes, target, frameBytes, compressionLevel);
   }
 
-  walk(oneFileSystem: boolean): NativeWalk {
-    const walk = native.startWalk(this.#handle, oneFileSystem);
-    return { items: () => native.walkItems(walk), count: () => native.walkCount(walk) };
+  walk({ oneFileSystem, exclusions = [] }: WalkOptions): NativeWalk {
+    const records = new RecordWriter(64);
+    for (const { of, directoriesOnly, text } of exclusions) {
+      records.u8(of === 'path' ? 1 : 0);
+      records.u8(directoriesOnly ? 1 : 0);
+      records.bytes(text);
+    }
+    const walk = native.startWalk(this.#handle, oneFileSystem, records.finish());
+    return {
+      items: () => native.walkItems(walk),
+      count: () => native.walkCount(walk),
+      skip: (directory) => native.skipDirectory(walk, directory),
+    };
   }
 
   /** The descriptor is duplicated. */

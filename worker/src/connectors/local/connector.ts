@@ -2,6 +2,7 @@ import { opendir } from 'node:fs/promises';
 import { pathToText } from '../../artifact/path-text.ts';
 import type { Connector, SourceProbe } from '../connector.ts';
 import { anchored } from './deep-path.ts';
+import { followRoots } from './follow-roots.ts';
 import { type OpenedRoot, openRoot } from './open-root.ts';
 import { localSession } from './session.ts';
 
@@ -21,8 +22,8 @@ export function createLocalConnector({ allowedRoots }: LocalConnectorOptions): C
   return {
     async connect({ path }, _secret, signal) {
       signal.throwIfAborted();
-      const { handle } = await openRoot(path, allowedRoots);
-      return localSession(handle);
+      const root = await openRoot(path, allowedRoots);
+      return localSession(root.handle, (asked) => followRoots(root.path, asked, allowedRoots));
     },
     async probe({ path }, _secret, signal): Promise<SourceProbe> {
       signal.throwIfAborted();

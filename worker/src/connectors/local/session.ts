@@ -14,6 +14,7 @@ import type {
   SourceSession,
 } from '../connector.ts';
 import { isSkipped } from '../connector.ts';
+import { plainExclusions } from '../filter/plain.ts';
 import { contentOf, wholeContent } from './file-content.ts';
 import { filePieces } from './file-pieces.ts';
 import { type BufferPair, createBufferPair, fileStream } from './large-file.ts';
@@ -24,30 +25,36 @@ const smallFileBytes = 1024 * 1024;
 /** Beyond this, the one thread that stores their frames is what limits. */
 const maxPackThreads = 16;
 
+/** Tells which places symlinks may lead to, the root among them; of those that are asked for only what the operator allows. */
+export type FollowRoots = (asked: readonly string[]) => Promise<Buffer[]>;
+
 /** A session over an open root directory, which it closes at its end. */
-export function localSession(handle: FileHandle): SourceSession {
+export function localSession(handle: FileHandle, followRoots: FollowRoots): SourceSession {
   const packThreads = Math.min(availableParallelism(), maxPackThreads);
   const threads = new Set<NativeThreads>();
   let packing: NativeThreads | undefined;
+  let follows: readonly Buffer[] = [];
   const freeBuffers: BufferPair[] = [];
 
   function start(count: number): NativeThreads {
-    const started = new NativeThreads(count, handle.fd);
+    const started = new NativeThreads(count, handle.fd, follows);
     threads.add(started);
     return started;
   }
 
   /** A walk has a thread of its own: it may hang in a dead file system for long, which must not hold up what is read. */
-  async function* pages<T>({ oneFileSystem, signal }: ListOptions, next: (walk: NativeWalk) => Promise<T>) {
+  async function* pages<T>(options: ListOptions, next: (walk: NativeWalk) => Promise<T>) {
+    const { oneFileSystem, filter, signal } = options;
+    await follow(options);
     const thread = start(1);
     try {
       signal.throwIfAborted();
-      const walk = thread.walk(oneFileSystem);
+      const walk = thread.walk({ oneFileSystem, exclusions: filter === undefined ? [] : plainExclusions(filter) });
       // One page ahead of the consumer.
       for (let ahead = handled(next(walk)); ; ) {
         const page = await sourced(ahead, signal);
         ahead = handled(next(walk));
-        yield page;
+        yield { walk, page };
       }
     } finally {
       thread.close();
@@ -55,18 +62,32 @@ export function localSession(handle: FileHandle): SourceSession {
     }
   }
 
+  /** What is listed with symlinks followed must be read so, too. */
+  async function follow({ followSymlinks, followRoots: asked = [] }: ListOptions): Promise<void> {
+    if (followSymlinks !== true || follows.length > 0) return;
+    follows = await followRoots(asked);
+    packing?.close();
+    packing = undefined;
+  }
+
   async function* list(options: ListOptions): AsyncGenerator<SourceEntry | SkippedItem> {
-    for await (const { count, records, ended } of pages(options, (walk) => walk.items())) {
-      const reader = new RecordReader(records);
-      for (let at = 0; at < count; at += 1) yield reader.item();
-      if (ended) return;
+    const { filter } = options;
+    for await (const { walk, page } of pages(options, (of) => of.items())) {
+      const reader = new RecordReader(page.records);
+      for (let at = 0; at < page.count; at += 1) {
+        const item = reader.item();
+        const isDirectory = filter !== undefined && !isSkipped(item) && item.type === 'directory';
+        if (isDirectory && filter.judge(item.path, true) === 'prune') walk.skip(item.path);
+        else yield item;
+      }
+      if (page.ended) return;
     }
   }
 
   async function measure(options: ListOptions): Promise<Measure> {
     let fileCount = 0;
     let totalBytes = 0;
-    for await (const counted of pages(options, (walk) => walk.count())) {
+    for await (const { page: counted } of pages(options, (walk) => walk.count())) {
       fileCount += counted.fileCount;
       totalBytes += counted.totalBytes;
       if (counted.ended) break;
@@ -84,8 +105,10 @@ export function localSession(handle: FileHandle): SourceSession {
       opening.then(closeUnused, () => undefined);
       throw error;
     });
-    const item = new RecordReader(opened.record).item();
-    if (isSkipped(item) || opened.fd === undefined) return item as SkippedItem;
+    const found = new RecordReader(opened.record).item();
+    if (isSkipped(found) || opened.fd === undefined) return found as SkippedItem;
+    const { xattrs: packed, xattrCount: count = 0 } = opened;
+    const item = packed === undefined ? found : { ...found, xattrs: { packed, count } };
     const buffers = freeBuffers.pop() ?? createBufferPair();
     const content = keepsHoles ? contentOf(item.sizeBytes, opened) : wholeContent(item.sizeBytes);
     const stream = fileStream(opened.fd, item, content, buffers, signal, () => freeBuffers.push(buffers));

@@ -16,6 +16,8 @@ export interface FilterOptions {
   /** Larger files are left out; null for no limit. */
   readonly maxFileBytes: number | null;
   readonly followSymlinks: boolean;
+  /** On the worker's own disks: where symlinks may lead besides the source. */
+  readonly followRoots?: readonly string[];
 }
 
 /** Files that were larger than the limit. */
@@ -33,11 +35,11 @@ interface Filtered {
 /** A session that lists, and counts, only what the options take. Pruned directories are not listed where the source can. */
 export function filteredSession(session: SourceSession, options: FilterOptions): Filtered {
   const leftOut: LeftOut = { files: 0, bytes: 0 };
-  const { include, exclude, maxFileBytes, followSymlinks } = options;
+  const { include, exclude, maxFileBytes, followSymlinks, followRoots = [] } = options;
   const filter = include.length + exclude.length > 0 ? createFilter({ include, exclude }) : undefined;
   const asked = (listing: ListOptions): ListOptions => ({
     ...listing,
-    ...(followSymlinks && { followSymlinks }),
+    ...(followSymlinks && { followSymlinks, followRoots }),
     ...(filter && { filter }),
   });
   if (filter === undefined && maxFileBytes === null) {
@@ -99,11 +101,15 @@ async function* withinLimit(items: AsyncIterable<Item>, maxFileBytes: number | n
 }
 
 async function countFiles(items: AsyncIterable<Item>): Promise<Measure> {
+  const counted = new Set<string>();
   let fileCount = 0;
   let totalBytes = 0;
   for await (const item of items) {
     if (isSkipped(item) || item.type !== 'file') continue;
     fileCount += 1;
+    // Further names of one file bring no bytes.
+    if (item.hardLinkKey !== undefined && counted.has(item.hardLinkKey)) continue;
+    if (item.hardLinkKey !== undefined) counted.add(item.hardLinkKey);
     totalBytes += item.sizeBytes;
   }
   return { fileCount, totalBytes };

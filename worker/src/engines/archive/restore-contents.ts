@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { XVaultError } from '@xvault/shared/errors.ts';
 import type { ArtifactReader } from '../../artifact/artifact-reader.ts';
 import { pathToText } from '../../artifact/path-text.ts';
+import { readXattrs } from '../../artifact/tar-xattrs.ts';
 import { ByteCursor } from './restore-cursor.ts';
 import type { RestoreEntry, StoredContent } from './restore-entries.ts';
 import { expandHoles } from './restore-sparse.ts';
@@ -57,7 +58,8 @@ async function* fillBatch<Entry extends RestoreEntry>(
   for (const run of runsOf(batch)) {
     const cursor = new ByteCursor(reader.readTar(run.start, run.end - run.start, signal));
     try {
-      for (const entry of run.entries) {
+      for (const bare of run.entries) {
+        const entry = bare.headers === undefined ? bare : await withXattrs(bare, bare.headers, run, cursor);
         if (entry.content === null || entry.content.storedBytes === 0) {
           yield { ...entry, chunks: emptyContent(entry) };
           continue;
@@ -71,18 +73,46 @@ async function* fillBatch<Entry extends RestoreEntry>(
   }
 }
 
+/** What of the tar stream is read for it. */
+function spanOf({ content, headers }: RestoreEntry): { start: number; end: number } | null {
+  const end = content === null ? 0 : content.dataOffset + content.storedBytes;
+  if (headers !== undefined) return { start: headers.offset, end: Math.max(end, headers.offset + headers.bytes) };
+  return content === null || content.storedBytes === 0 ? null : { start: content.dataOffset, end };
+}
+
+/** ACLs and what users put there; capabilities give rights as setuid bits do. Nothing else is written by a backup. */
+function keepsXattr(keepsCapabilities: boolean): (name: string) => boolean {
+  return (name) =>
+    name.startsWith('user.') ||
+    name === 'system.posix_acl_access' ||
+    name === 'system.posix_acl_default' ||
+    (keepsCapabilities && name === 'security.capability');
+}
+
+async function withXattrs<Entry extends RestoreEntry>(
+  entry: Entry,
+  headers: NonNullable<RestoreEntry['headers']>,
+  run: Run<Entry>,
+  cursor: ByteCursor,
+): Promise<Entry> {
+  await cursor.skip(headers.offset - run.start - cursor.taken);
+  const xattrs = readXattrs(await cursor.takeWhole(headers.bytes), keepsXattr(headers.keepsCapabilities));
+  if (xattrs !== undefined) return { ...entry, member: { ...entry.member, xattrs } };
+  throw new XVaultError('ARTIFACT_CORRUPT', { detail: `headers are damaged: ${pathToText(entry.member.path)}` });
+}
+
 function runsOf<Entry extends RestoreEntry>(batch: readonly Entry[]): Run<Entry>[] {
   const runs: Run<Entry>[] = [];
   let run: Run<Entry> = { entries: [], start: 0, end: 0 };
   for (const entry of batch) {
-    const { content } = entry;
-    if (content !== null && content.storedBytes > 0) {
-      const gap = content.dataOffset - run.end;
+    const span = spanOf(entry);
+    if (span !== null) {
+      const gap = span.start - run.end;
       if (run.end === 0 || gap < 0 || gap > maxGapBytes) {
-        run = { entries: [], start: content.dataOffset, end: content.dataOffset };
+        run = { entries: [], start: span.start, end: span.start };
         runs.push(run);
       }
-      run.end = content.dataOffset + content.storedBytes;
+      run.end = span.end;
     } else if (runs.length === 0) {
       runs.push(run);
     }

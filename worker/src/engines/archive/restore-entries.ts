@@ -1,6 +1,7 @@
 import type { ArtifactReader } from '../../artifact/artifact-reader.ts';
 import { type IndexEntry, storedBytesOf } from '../../artifact/entry.ts';
 import type { TarMember } from '../../artifact/tar.ts';
+import { headerBytesOf } from '../../artifact/tar-xattrs.ts';
 import { parentKeys, pathKey } from './paths.ts';
 import { corrupt, type RestorePlan, restoredMode, trueSizeBytes } from './restore-plan.ts';
 
@@ -15,10 +16,12 @@ export interface StoredContent {
   readonly sha256: string;
 }
 
-/** One thing to write: its header is made anew from the index, never copied from the artifact. */
+/** One thing to write: its header is made anew from the index; of that in the artifact only extended attributes are taken. */
 export interface RestoreEntry {
   readonly member: TarMember;
   readonly content: StoredContent | null;
+  /** Where the artifact's own headers are, which hold its extended attributes; absent where it has none. */
+  readonly headers?: { readonly offset: number; readonly bytes: number; readonly keepsCapabilities: boolean };
   /** Hard links that follow may name it. */
   readonly isLinked: boolean;
 }
@@ -70,12 +73,19 @@ function toRestoreEntry(entry: IndexEntry, plan: RestorePlan, isLinked: boolean)
     // Padding cannot be taken off a map of holes: such a file is restored whole.
     ...(isFile && entry.sparseBytes !== null && entry.paddingBytes === 0 && { sparseBytes: entry.sparseBytes }),
   };
-  if (!isFile) return { member, content: null, isLinked };
+  const headers = entry.xattrCount === undefined ? {} : { headers: headersOf(entry, plan.allowSetuid) };
+  if (!isFile) return { member, content: null, isLinked, ...headers };
   if (trueBytes < 0 || entry.sha256 === null) throw corrupt('no true length or no checksum', entry);
   const { dataOffset, sha256 } = entry;
   const sparseRealBytes = entry.sparseBytes === null ? null : entry.sizeBytes;
   const content = { dataOffset, storedBytes: storedBytesOf(entry), trueBytes, sparseRealBytes, sha256 };
-  return { member, content, isLinked };
+  return { member, content, isLinked, ...headers };
+}
+
+function headersOf(entry: IndexEntry, keepsCapabilities: boolean) {
+  const bytes = headerBytesOf(entry);
+  if (bytes === undefined) throw corrupt('headers of an impossible size', entry);
+  return { offset: entry.tarOffset, bytes, keepsCapabilities };
 }
 
 function demandNotBelowLink(plan: RestorePlan, entry: IndexEntry, key: string): void {

@@ -10,7 +10,11 @@ export interface Extraction {
   readonly signal: AbortSignal;
 }
 
-const extractArgs = ['-x', '-f', '-', '-p', '--numeric-owner', '--delay-directory-restore', '--warning=no-timestamp'];
+const extractArgs = [
+  ...['-x', '-f', '-', '-p', '--numeric-owner', '--delay-directory-restore', '--warning=no-timestamp'],
+  // Those that must not be restored are not in the stream.
+  ...['--xattrs', '--xattrs-include=*'],
+];
 
 /**
  * Unpacks a tar stream with GNU tar, which restores mtimes to the nanosecond and refuses to be led out of its directory. Throws what

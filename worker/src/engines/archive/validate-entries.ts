@@ -4,6 +4,7 @@ import type { ArtifactReader } from '../../artifact/artifact-reader.ts';
 import { type IndexEntry, storedBytesOf } from '../../artifact/entry.ts';
 import { pathToText } from '../../artifact/path-text.ts';
 import { encodeTarHeader, tarEndBytes, tarPaddingBytes } from '../../artifact/tar.ts';
+import { headerBytesOf, readXattrs } from '../../artifact/tar-xattrs.ts';
 import { pathKey } from './paths.ts';
 import { ByteCursor } from './restore-cursor.ts';
 import type { ValidateOptions } from './validate.ts';
@@ -61,6 +62,13 @@ export async function checkEntries(
   return first;
 }
 
+/** Whether it is what a backup writes; extended attributes stand in the header alone, their number in the index too. */
+function isHeaderOf(entry: IndexEntry, header: Buffer): boolean {
+  if (entry.xattrCount === undefined) return header.equals(encodeTarHeader(entry));
+  const xattrs = readXattrs(header);
+  return xattrs?.count === entry.xattrCount && header.equals(encodeTarHeader({ ...entry, xattrs }));
+}
+
 /** Walks through the tar stream entry by entry. */
 class StreamCheck {
   readonly #reader: ArtifactReader;
@@ -85,13 +93,15 @@ class StreamCheck {
   async entry(entry: IndexEntry): Promise<XVaultError | null> {
     if (entry.pack !== null) return damaged('is in an artifact that is not this one', entry);
     if (entry.tarOffset !== this.#position) return damaged('is not where the one before it ends', entry);
-    const header = encodeTarHeader(entry);
+    const headerBytes = entry.xattrCount === undefined ? encodeTarHeader(entry).length : headerBytesOf(entry);
     const dataEnd = entry.dataOffset + storedBytesOf(entry);
     const end = dataEnd + tarPaddingBytes(storedBytesOf(entry));
-    if (entry.dataOffset !== entry.tarOffset + header.length) return damaged('has a header of another size', entry);
+    if (headerBytes === undefined || entry.dataOffset !== entry.tarOffset + headerBytes) {
+      return damaged('has a header of another size', entry);
+    }
     if (end > this.#reader.tarBytes) return damaged('reaches beyond the end of the tar stream', entry);
     try {
-      const same = (await this.#cursor.takeWhole(header.length)).equals(header);
+      const same = isHeaderOf(entry, await this.#cursor.takeWhole(headerBytes));
       const sha256 = await this.#hash(entry);
       const padding = await this.#cursor.takeWhole(end - dataEnd);
       this.#position = end;

@@ -154,8 +154,13 @@ describe('stored bytes that change by themselves', () => {
   it.each([{ encrypted: false }, { encrypted: true }])('are found, encrypted: $encrypted', async ({ encrypted }) => {
     const runner = await makeSyncRunner(encrypted);
     try {
-      for (const name of ['a.bin', 'b.bin', 'c.bin'])
-        await writeFile(join(runner.source, name), Buffer.alloc(300_000, name));
+      for (const [name, size] of [
+        ['a.bin', 1000],
+        ['b.bin', 300_000],
+        ['c.bin', 2000],
+      ] as const) {
+        await writeFile(join(runner.source, name), Buffer.alloc(size, name));
+      }
       await runner.sync();
       await writeFile(join(runner.source, 'a.bin'), 'another');
       const { version } = await runner.sync();
