@@ -1,6 +1,8 @@
+import { newId } from '@xvault/shared/ids.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hashPassword } from '../auth/password.ts';
 import { insertMembership, insertUser } from '../auth/users.repository.ts';
+import { insertConnection } from '../connections/connections.repository.ts';
 import {
   type ApiClient,
   apiClient,
@@ -47,7 +49,10 @@ beforeAll(async () => {
     runs: runId,
     snapshots: snapshotId,
     exports: String(restore.body.export_id),
+    connections: newId(),
   };
+  const connection = { id: ids.connections ?? '', tenant_id: tenantId, provider: 'dropbox' as const, name: 'files' };
+  await insertConnection(hub.db, connection);
 });
 afterAll(async () => {
   await worker.close();
@@ -65,6 +70,9 @@ const bodies: Record<string, object> = {
   'POST /api/v1/sources': { type: 'local', name: 'x', config: { path: '/srv/x' } },
   'POST /api/v1/destinations': { type: 'local_fs', name: 'x' },
   'POST /api/v1/jobs': { name: 'x', source_id: 'x', destination_id: 'x' },
+  'POST /api/v1/sources/:id/browse': { what: 'folders' },
+  'POST /api/v1/connections/authorize': { provider: 'dropbox', name: 'x' },
+  'POST /api/v1/connections/complete': { state: 'x', code: 'x' },
   'POST /api/v1/tenants': { name: 'x' },
   'POST /api/v1/tenant/keys/rotate': {},
   'PUT /api/v1/tenant/keys/customer': { recipient: `age1${'q'.repeat(58)}` },
