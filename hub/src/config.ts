@@ -1,5 +1,6 @@
 import { ConfigError, integerText, listText, parseConfig } from '@xvault/shared/config.ts';
 import { seal } from '@xvault/shared/sealing.ts';
+import { caPem } from '@xvault/shared/source-kinds/common.ts';
 import { z } from 'zod';
 
 function integer(fallback: number, min: number, max: number) {
@@ -96,6 +97,8 @@ const schema = z.object({
   XVAULT_GOOGLE_TOKEN_URL: z.url().default('https://oauth2.googleapis.com/token'),
   XVAULT_DROPBOX_AUTH_URL: z.url().default('https://www.dropbox.com/oauth2/authorize'),
   XVAULT_DROPBOX_TOKEN_URL: z.url().default('https://api.dropboxapi.com/oauth2/token'),
+  /** Authorities to trust beside the usual ones, PEM; of a proxy that looks into TLS, say. */
+  XVAULT_EXTRA_CA: caPem.optional(),
 });
 
 type Camel<S extends string> = S extends `${infer Head}_${infer Tail}` ? `${Head}${Capitalize<Camel<Tail>>}` : S;

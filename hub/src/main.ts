@@ -1,4 +1,5 @@
 import { ConfigError } from '@xvault/shared/config.ts';
+import { trustAlso } from '@xvault/shared/extra-authority.ts';
 import { createLogger } from '@xvault/shared/logging.ts';
 import { type HubConfig, loadConfig } from './config.ts';
 import { startHub } from './hub.ts';
@@ -15,6 +16,7 @@ async function readConfig(): Promise<HubConfig> {
 }
 
 const config = await readConfig();
+trustAlso(config.extraCa);
 const logger = createLogger('hub', config.logLevel);
 try {
   const hub = await startHub(config, logger);

@@ -34,6 +34,7 @@ export const commands = {
       'rclone',
       ...s3,
       ...ftp,
+      'samba',
       ...databases,
     ],
     wanted: [],
@@ -41,7 +42,7 @@ export const commands = {
   bench: {
     script: 'scripts/src/bench/main.ts',
     programs: [...platform, 'age', 'zstd', 'sshd', 'postgres', 'mariadb'],
-    wanted: ['restic', ...s3],
+    wanted: ['restic', 'rclone', ...s3],
   },
   chaos: { script: 'scripts/src/chaos/main.ts', programs: [...platform, 'sshd', 'postgres'], wanted: [] },
 };

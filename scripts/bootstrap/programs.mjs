@@ -28,6 +28,7 @@ export const programs = {
   radosgw: { names: ['radosgw'], apt: 'radosgw', brew: 'ceph', dnf: 'ceph-radosgw' },
   ceph: { names: ['ceph'], apt: 'ceph-common', brew: 'ceph', dnf: 'ceph-common' },
   vsftpd: { names: ['vsftpd'], apt: 'vsftpd', brew: 'vsftpd', dnf: 'vsftpd' },
+  samba: { names: ['smbd'], apt: 'samba', brew: 'samba', dnf: 'samba' },
   // A Python module and no program: found beside the folders of programs.
   pyftpdlib: {
     names: ['../lib/python3/dist-packages/pyftpdlib'],

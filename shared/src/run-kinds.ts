@@ -164,6 +164,8 @@ export const fileEntry = z.strictObject({
   mtime: z.string(),
   link_target: z.string().nullable(),
   sha256: z.string().nullable(),
+  /** What a bucket said of the object: `etag`, `content_type`, and its own metadata as `meta:<name>`. */
+  attributes: z.record(z.string(), z.string()).optional(),
 });
 export type FileEntry = z.infer<typeof fileEntry>;
 

@@ -48,6 +48,7 @@
         'src/large-file.cc',
         'src/open-file.cc',
         'src/pack.cc',
+        'src/pipe.cc',
         'src/records.cc',
         'src/seal.cc',
         'src/sparse.cc',

@@ -1,5 +1,6 @@
 import { booleanWord, integerText, listText, parseConfig } from '@xvault/shared/config.ts';
 import { idSchema } from '@xvault/shared/ids.ts';
+import { caPem } from '@xvault/shared/source-kinds/common.ts';
 import { z } from 'zod';
 
 const identity = z.string().regex(/^AGE-SECRET-KEY-(PQ-)?1[0-9A-Z]+$/, 'must be an age identity');
@@ -56,6 +57,8 @@ const schema = z.object({
   XVAULT_DROPBOX_CLIENT_ID: z.string().min(1).optional(),
   XVAULT_DROPBOX_CLIENT_SECRET: z.string().min(1).optional(),
   XVAULT_DROPBOX_TOKEN_URL: z.url().default('https://api.dropboxapi.com/oauth2/token'),
+  /** Authorities to trust beside the usual ones, PEM; of a proxy that looks into TLS, say. */
+  XVAULT_EXTRA_CA: caPem.optional(),
   /** Where export downloads are served. */
   XVAULT_WORKER_HOST: z.string().default('127.0.0.1'),
   XVAULT_WORKER_PORT: integerText.pipe(z.int().min(0).max(65535)).default(8090),

@@ -1,9 +1,11 @@
 import { ConfigError } from '@xvault/shared/config.ts';
+import { trustAlso } from '@xvault/shared/extra-authority.ts';
 import { createLogger } from '@xvault/shared/logging.ts';
 import { readWorkerConfig, type WorkerConfig } from './config.ts';
 import { startWorker } from './worker.ts';
 
 const config = readConfigOrExit();
+trustAlso(config.XVAULT_EXTRA_CA);
 const logger = createLogger('worker', config.XVAULT_LOG_LEVEL);
 const stopping = new AbortController();
 

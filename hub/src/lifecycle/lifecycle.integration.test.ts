@@ -1,7 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RunStatus } from '../db/schema.ts';
 import { stepsOf } from '../testing/lifecycle-hub.ts';
-import { queueBackup, queueProbe, type Seed, seedTenant, snapshotResult } from '../testing/run-fixtures.ts';
+import {
+  backupSpec,
+  queueBackup,
+  queueProbe,
+  queueRun,
+  type Seed,
+  seedTenant,
+  snapshotResult,
+} from '../testing/run-fixtures.ts';
 import {
   itemEvent,
   lease,
@@ -65,6 +73,25 @@ describe.each(databaseKinds)('the life of a run on %s', (database) => {
     });
     const told = ['run_queued', 'run_started', 'item_vanished', 'item_vanished', 'run_warned'];
     expect(await steps.events(run.id)).toEqual(told);
+  });
+
+  it('tells where symlinks of a local source may lead, and nobody else', async () => {
+    const own = await seedTenant(hub.db);
+    await hub.db.updateTable('tenants').set({ local_paths: '["/srv/own"]' }).where('id', '=', own.tenantId).execute();
+    const local = { type: 'local' as const, config: { path: '/srv/own/www' } };
+    const queue = (options: object) =>
+      queueRun(hub.db, own, 'backup', { ...backupSpec(own), source: local, options }, { sourceId: own.sourceId });
+    const [follows, plain] = [await queue({ follow_symlinks: true }), await queue({})];
+    const remote = await queueRun(
+      hub.db,
+      own,
+      'backup',
+      { ...backupSpec(own), options: { follow_symlinks: true } },
+      { sourceId: own.sourceId },
+    );
+    const roots = [];
+    for (const run of [follows, plain, remote]) roots.push((await steps.begin(run, worker)).follow_roots);
+    expect(roots).toEqual([['/srv/own'], undefined, undefined]);
   });
 
   it('stores the lease token only as a hash', async () => {

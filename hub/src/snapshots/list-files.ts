@@ -39,7 +39,8 @@ export async function listFiles(
 ): Promise<FilesPage> {
   const asked = await askForFiles(deps.open.db, request);
   const probe = await awaitProbe(deps, asked, request.signal);
-  if (probe.type !== 'files') throw new XVaultError('INTERNAL', { detail: `run ${asked.id} has another kind of result` });
+  if (probe.type !== 'files')
+    throw new XVaultError('INTERNAL', { detail: `run ${asked.id} has another kind of result` });
   const { entries, next_offset } = probe;
   return { entries, next_offset };
 }

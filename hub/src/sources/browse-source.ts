@@ -54,7 +54,8 @@ export async function browseSource(
     });
   });
   const found = await awaitProbe(deps, run, signal);
-  if (found.type !== 'browse') throw new XVaultError('INTERNAL', { detail: `run ${run.id} has another kind of result` });
+  if (found.type !== 'browse')
+    throw new XVaultError('INTERNAL', { detail: `run ${run.id} has another kind of result` });
   const { items, next_cursor } = found;
   return { items, next_cursor };
 }

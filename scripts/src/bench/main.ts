@@ -13,6 +13,7 @@ import { progress } from './progress.ts';
 import { randomAccess } from './random-access.ts';
 import { scheduler } from './scheduler.ts';
 import { sftp } from './sftp.ts';
+import { sync } from './sync.ts';
 
 const benches: Readonly<Record<string, Bench>> = {
   pipeline,
@@ -23,6 +24,7 @@ const benches: Readonly<Record<string, Bench>> = {
   progress,
   browse,
   sftp,
+  sync,
   'random-access': randomAccess,
 };
 

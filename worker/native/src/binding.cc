@@ -17,10 +17,12 @@ constexpr napi_type_tag kThreadsTag = {0x6b1d5f0c3a7e4a52, 0x9c1f0e6d2b8a4731};
 constexpr napi_type_tag kWalkTag = {0x2f8e9a4b7c6d4e15, 0xa3b5c7d9e1f20846};
 
 constexpr napi_type_tag kFileTag = {0x71c3e5a79b2d4f60, 0x8d1e3f5a7b9c0d24};
+constexpr napi_type_tag kPipeTag = {0x4b6d8fa1c3e5f708, 0xb29c7d5e3f1a0c86};
 
 using SharedThreads = std::shared_ptr<Threads>;
 using WalkHandle = std::shared_ptr<SharedWalk>;
 using FileHandle = std::shared_ptr<LargeFile>;
+using PipeHandle = std::shared_ptr<Pipe>;
 
 std::string_view textOf(const Arguments::View& view) { return {reinterpret_cast<const char*>(view.data), view.size}; }
 
@@ -149,6 +151,30 @@ napi_value digestFile(napi_env env, const Arguments& args) {
   return bytesValue(env, digest.data(), digest.size());
 }
 
+/** () → { pipe, writeFd, which the caller closes } */
+napi_value startPipe(napi_env env, const Arguments&) {
+  auto pipe = std::make_shared<Pipe>();
+  const int writeFd = pipe->releaseWriteEnd();
+  return objectValue(env, {{"pipe", external(env, PipeHandle(std::move(pipe)), kPipeTag)},
+                           {"writeFd", numberValue(env, writeFd)}});
+}
+
+/** (threads, pipe, buffer, filled, stallMs) → { bytes, ended, stalled, sha256 }; one call at a time */
+napi_value fillFromPipe(napi_env env, const Arguments& args) {
+  const PipeHandle& pipe = args.held<PipeHandle>(1, kPipeTag);
+  if (!pipe) throw std::runtime_error("the pipe is closed");
+  auto job = fillJob(pipe, args.bytes(2), static_cast<size_t>(args.number(3)), static_cast<uint64_t>(args.number(4)));
+  return args.held<SharedThreads>(0, kThreadsTag)->submit(env, std::move(job), {args.value(2)});
+}
+
+/** (pipe): its end is closed as soon as no job reads it */
+napi_value closePipe(napi_env, const Arguments& args) {
+  PipeHandle& pipe = args.held<PipeHandle>(0, kPipeTag);
+  if (pipe) pipe->close();
+  pipe.reset();
+  return nullptr;
+}
+
 /** (item, storedBytes of a sparse file or -1, packed extended attributes) → header blocks */
 napi_value encodeTarHeader(napi_env env, const Arguments& args) {
   const Arguments::View record = args.bytes(0);
@@ -225,6 +251,9 @@ NAPI_MODULE_INIT() {
   add<packPiece>(env, exports, "packPiece");
   add<closeFile>(env, exports, "closeFile");
   add<digestFile>(env, exports, "digestFile");
+  add<startPipe>(env, exports, "startPipe");
+  add<fillFromPipe>(env, exports, "fillFromPipe");
+  add<closePipe>(env, exports, "closePipe");
   add<encodeTarHeader>(env, exports, "encodeTarHeader");
   add<encodeIndexLines>(env, exports, "encodeIndexLines");
   add<seal>(env, exports, "seal");

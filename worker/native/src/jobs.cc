@@ -104,6 +104,28 @@ class PieceJob : public Job {
   size_t contentBytes_ = 0, storedBytes_ = 0;
 };
 
+class FillJob : public Job {
+ public:
+  FillJob(std::shared_ptr<Pipe> pipe, Arguments::View buffer, size_t filled, uint64_t stallMs)
+      : pipe_(std::move(pipe)), buffer_(buffer), filled_(filled), stallMs_(stallMs) {
+    if (filled > buffer.size) throw std::runtime_error("more bytes than the buffer has");
+  }
+  void run(ThreadTools&) override { read_ = pipe_->fill(buffer_.data, buffer_.size, filled_, stallMs_); }
+  napi_value result(napi_env env) override {
+    return objectValue(env, {{"bytes", numberValue(env, static_cast<double>(read_.bytes))},
+                             {"ended", booleanValue(env, read_.ended)},
+                             {"stalled", booleanValue(env, read_.stalled)},
+                             {"sha256", bytesValue(env, read_.digest.data(), read_.digest.size())}});
+  }
+
+ private:
+  std::shared_ptr<Pipe> pipe_;
+  Arguments::View buffer_;
+  size_t filled_;
+  uint64_t stallMs_;
+  Pipe::Read read_;
+};
+
 class WalkJob : public Job {
  public:
   explicit WalkJob(std::shared_ptr<SharedWalk> walk) : walk_(std::move(walk)) {}
@@ -202,6 +224,10 @@ std::unique_ptr<Job> packJob(Root root, Arguments::View operations, const PackOp
 std::unique_ptr<Job> pieceJob(std::shared_ptr<LargeFile> file, Piece piece, Arguments::View target, size_t frameBytes,
                               int level) {
   return std::make_unique<PieceJob>(std::move(file), std::move(piece), target, frameBytes, level);
+}
+
+std::unique_ptr<Job> fillJob(std::shared_ptr<Pipe> pipe, Arguments::View buffer, size_t filled, uint64_t stallMs) {
+  return std::make_unique<FillJob>(std::move(pipe), buffer, filled, stallMs);
 }
 
 std::unique_ptr<Job> walkJob(std::shared_ptr<SharedWalk> walk) { return std::make_unique<WalkJob>(std::move(walk)); }

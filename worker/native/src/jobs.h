@@ -3,6 +3,7 @@
 
 #include "arguments.h"
 #include "large-file.h"
+#include "pipe.h"
 #include "threads.h"
 #include "walk.h"
 
@@ -19,6 +20,8 @@ std::unique_ptr<Job> packJob(Root root, Arguments::View operations, const PackOp
                              size_t frameBytes, int level);
 std::unique_ptr<Job> pieceJob(std::shared_ptr<LargeFile> file, Piece piece, Arguments::View target, size_t frameBytes,
                               int level);
+/** The first `filled` bytes of `buffer` are there already. */
+std::unique_ptr<Job> fillJob(std::shared_ptr<Pipe> pipe, Arguments::View buffer, size_t filled, uint64_t stallMs);
 std::unique_ptr<Job> walkJob(std::shared_ptr<SharedWalk> walk);
 std::unique_ptr<Job> countJob(std::shared_ptr<SharedWalk> walk);
 std::unique_ptr<Job> openJob(Root root, std::string path);

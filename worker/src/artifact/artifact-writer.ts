@@ -17,6 +17,8 @@ export interface EntryMeta {
   readonly gid: number;
   readonly mtimeNs: bigint;
   readonly xattrs?: Xattrs;
+  /** For the index alone. */
+  readonly attributes?: Readonly<Record<string, string>>;
 }
 
 export interface ArtifactWriterOptions {
@@ -245,9 +247,9 @@ export class ArtifactWriter {
 const whole = { sparseBytes: null, paddingBytes: 0 };
 
 function fieldsOf(meta: EntryMeta, type: EntryType, linkTarget: Buffer | null) {
-  const { path, sizeBytes, mode, uid, gid, mtimeNs, xattrs } = meta;
+  const { path, sizeBytes, mode, uid, gid, mtimeNs, xattrs, attributes } = meta;
   const kept = type === 'hardlink' || xattrs === undefined ? {} : { xattrs, xattrCount: xattrs.count };
-  return { path, type, sizeBytes, mode, uid, gid, mtimeNs, linkTarget, ...kept };
+  return { path, type, sizeBytes, mode, uid, gid, mtimeNs, linkTarget, ...kept, ...(attributes && { attributes }) };
 }
 
 function tarHeaderOf(meta: EntryMeta, type: EntryType, linkTarget: Buffer | null, sparseBytes?: number): Buffer {

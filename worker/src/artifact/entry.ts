@@ -26,6 +26,8 @@ export interface IndexEntry {
   readonly pack: string | null;
   /** Extended attributes in the entry's header; absent for none. */
   readonly xattrCount?: number;
+  /** What a bucket said of the object: `etag`, `content_type`, and its own metadata as `meta:<name>`. */
+  readonly attributes?: Readonly<Record<string, string>>;
 }
 
 /** Extended attributes, as native code packs them: names and values, each with its length before it. */

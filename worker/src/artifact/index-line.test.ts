@@ -15,8 +15,29 @@ const common = {
   pack: fc.option(fc.string({ minLength: 1 })),
 };
 const digest = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => Buffer.from(bytes).toString('hex'));
+const text = fc.string({ unit: 'binary' });
+const extras = fc.record(
+  {
+    xattrCount: fc.integer({ min: 1, max: 1000 }),
+    attributes: fc.dictionary(
+      text.map((key) => `meta:${key}`),
+      text,
+    ),
+  },
+  { requiredKeys: [] },
+);
 const file = fc
-  .record({ ...common, sizeBytes: count, sparseBytes: fc.option(count), padded: fc.nat({ max: 100 }), sha256: digest })
+  .tuple(
+    fc.record({
+      ...common,
+      sizeBytes: count,
+      sparseBytes: fc.option(count),
+      padded: fc.nat({ max: 100 }),
+      sha256: digest,
+    }),
+    extras,
+  )
+  .map(([fields, extra]) => ({ ...fields, ...extra }))
   .map(({ padded, ...rest }) => ({
     ...rest,
     type: 'file' as const,

@@ -31,14 +31,21 @@ const indexLine = z.strictObject({
   pack: z.string().min(1).optional(),
   /** Only where there are some: how many extended attributes the header in the tar has. */
   xattrs: count.min(1).optional(),
+  attributes: z.record(z.string(), z.string()).optional(),
 });
+
+const lineEnd = '}\n';
 
 /** One line, its line break included. */
 export function encodeIndexLine(entry: IndexEntry): Buffer {
   const record = new RecordWriter(entry.path.length + (entry.linkTarget?.length ?? 0) + 160);
   record.item(entry);
   record.place(entry);
-  return native.encodeIndexLines(record.finish(), 1, 0);
+  const line = native.encodeIndexLines(record.finish(), 1, 0);
+  if (entry.attributes === undefined) return line;
+  // Few sources have any, and none that makes its lines in native code.
+  const rest = Buffer.from(`,"attributes":${JSON.stringify(entry.attributes)}}\n`);
+  return Buffer.concat([line.subarray(0, -lineEnd.length), rest]);
 }
 
 /** The entry of one line without its line break; undefined when it is damaged or contradicts itself. */
@@ -72,6 +79,7 @@ export function decodeIndexLine(text: string): IndexEntry | undefined {
     dataOffset: line.data_offset,
     pack: line.pack ?? null,
     ...(line.xattrs !== undefined && { xattrCount: line.xattrs }),
+    ...(line.attributes !== undefined && { attributes: line.attributes }),
   };
 }
 

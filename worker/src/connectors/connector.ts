@@ -23,6 +23,8 @@ export interface SourceEntry {
   readonly hardLinkKey?: string;
   /** Of a file that was opened, where the source has some. */
   readonly xattrs?: Xattrs;
+  /** What a bucket says of an object: for the index alone, at most 8 KiB. */
+  readonly attributes?: Readonly<Record<string, string>>;
 }
 
 /** Something that cannot be backed up; the run goes on and ends with a warning. */

@@ -4,6 +4,7 @@ import type { ExportShelf } from '../downloads/export-shelf.ts';
 import type { BrowseCache } from '../engines/archive/browse-cache.ts';
 import type { RestoreJournal } from '../engines/archive/restore-journal.ts';
 import type { HubClient } from '../lanes/hub-client.ts';
+import type { AddressGuard } from '../net/guard.ts';
 import type { SnapshotStorage } from '../storage/storage.ts';
 import type { SourceConnector } from './source-connector.ts';
 import type { TargetConnecting } from './target-connector.ts';
@@ -11,6 +12,8 @@ import type { TargetConnecting } from './target-connector.ts';
 /** What the handlers of one worker process share. */
 export interface HandlerDeps {
   readonly config: WorkerConfig;
+  /** Keeps runs from addresses that are not for customers. */
+  readonly guard: AddressGuard;
   /** This worker's disk. */
   readonly storage: SnapshotStorage;
   readonly hub: Pick<HubClient, 'storageLive'>;

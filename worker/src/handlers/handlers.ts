@@ -1,6 +1,7 @@
 import type { SnapshotRef } from '@xvault/shared/snapshots.ts';
 import { CompressPool } from '../artifact/compress-pool.ts';
 import { BrowseCache } from '../engines/archive/browse-cache.ts';
+import { createAddressGuard } from '../net/guard.ts';
 import { handleBackup } from './backup.ts';
 import type { HandlerDeps } from './deps.ts';
 import type { Handlers } from './handler.ts';
@@ -14,16 +15,18 @@ import { handleSyncRestore, handleSyncRetention, handleSyncValidation } from './
 import { createTargetConnecting } from './target-connector.ts';
 import { handleValidation } from './validation.ts';
 
-export type HandlerOptions = Omit<HandlerDeps, 'pool' | 'sources' | 'targets' | 'browseCache'>;
+export type HandlerOptions = Omit<HandlerDeps, 'pool' | 'guard' | 'sources' | 'targets' | 'browseCache'>;
 
 /** The one table of handlers, and what must be closed after the last run. */
 export function createHandlers(options: HandlerOptions): { table: Handlers; close(): Promise<void> } {
   const threads = options.config.XVAULT_COMPRESSION_THREADS;
   const pool = threads === 0 ? new CompressPool() : new CompressPool(threads);
+  const guard = createAddressGuard({ allow: options.config.XVAULT_ALLOW_NETWORKS });
   const deps: HandlerDeps = {
     ...options,
     pool,
-    sources: createSourceConnector(options.config),
+    guard,
+    sources: createSourceConnector(options.config, guard),
     targets: createTargetConnecting(options.config),
     browseCache: new BrowseCache(),
   };

@@ -86,20 +86,23 @@ async function afterFailure(context: Context, deps: Pick<HandlerDeps, 'config' |
 }
 
 class LazySource {
-  readonly #context: Pick<Context, 'spec' | 'start' | 'signal'>;
+  readonly #context: Pick<Context, 'spec' | 'start' | 'signal' | 'keep' | 'note'>;
   readonly #deps: Pick<HandlerDeps, 'sources'>;
   #connecting: Promise<SourceSession> | undefined;
   /** The post hooks have begun. */
   postDone = false;
 
-  constructor(context: Pick<Context, 'spec' | 'start' | 'signal'>, deps: Pick<HandlerDeps, 'sources'>) {
+  constructor(
+    context: Pick<Context, 'spec' | 'start' | 'signal' | 'keep' | 'note'>,
+    deps: Pick<HandlerDeps, 'sources'>,
+  ) {
     this.#context = context;
     this.#deps = deps;
   }
 
   session(): Promise<SourceSession> {
     const { spec, start, signal } = this.#context;
-    this.#connecting ??= this.#deps.sources.connect(spec.source, start.source_secret_sealed, signal);
+    this.#connecting ??= this.#deps.sources.connect(spec.source, start.source_secret_sealed, signal, this.#context);
     return this.#connecting;
   }
 

@@ -5,6 +5,7 @@ import type { ResultInput, SpecOf } from '@xvault/shared/run-kinds.ts';
 import { openStorage } from '../storage/open-storage.ts';
 import type { HandlerDeps } from './deps.ts';
 import type { RunContext } from './handler.ts';
+import { probeSyncDestination } from './sync-probe.ts';
 
 type DestinationQuestion = Extract<SpecOf<'probe'>['probe'], { type: 'destination' }>;
 
@@ -12,10 +13,12 @@ const probeBytes = 1024;
 
 /** Writes, reads and removes a small object, as backups will. Throws STORAGE_…. */
 export async function probeDestination(
-  { start, signal }: RunContext<'probe'>,
+  context: RunContext<'probe'>,
   { destination }: DestinationQuestion,
   deps: Pick<HandlerDeps, 'config' | 'storage' | 'workerId'>,
 ): Promise<ResultInput<'probe'>> {
+  if (destination.type === 'sftp') return probeSyncDestination(context, destination, deps);
+  const { start, signal } = context;
   const begun = performance.now();
   const opened = await openStorage({ destination, sealed: start.destination_secret_sealed, signal }, deps);
   const { objects } = opened;

@@ -7,6 +7,7 @@ import type { HandlerDeps } from './deps.ts';
 import type { RunContext } from './handler.ts';
 import { accessSnapshot } from './open-snapshot.ts';
 import { probeDestination } from './probe-destination.ts';
+import { listSyncFiles } from './sync-files.ts';
 
 /** Short questions: does this source answer, and what is in this snapshot. */
 export async function handleProbe(context: RunContext<'probe'>, deps: HandlerDeps): Promise<ResultInput<'probe'>> {
@@ -14,7 +15,7 @@ export async function handleProbe(context: RunContext<'probe'>, deps: HandlerDep
   const { probe } = context.spec;
   switch (probe.type) {
     case 'source': {
-      const found = await deps.sources.probe(probe.source, start.source_secret_sealed, signal);
+      const found = await deps.sources.probe(probe.source, start.source_secret_sealed, signal, context);
       return {
         kind: 'probe',
         probe: {
@@ -29,6 +30,7 @@ export async function handleProbe(context: RunContext<'probe'>, deps: HandlerDep
       };
     }
     case 'files': {
+      if (probe.snapshot.engine === 'sync') return listSyncFiles(context, probe, deps);
       const { snapshot, path, recursive, search, offset, limit } = probe;
       const index = await openIndex({
         ...(await accessSnapshot(start, snapshot, deps, signal)),
@@ -42,6 +44,11 @@ export async function handleProbe(context: RunContext<'probe'>, deps: HandlerDep
       } finally {
         await index.close();
       }
+    }
+    case 'browse': {
+      const { type, source, source_id: _, ...request } = probe;
+      const found = await deps.sources.browse(source, start.source_secret_sealed, signal, context, request);
+      return { kind: 'probe', probe: { type, ...found } };
     }
     case 'destination':
       return probeDestination(context, probe, deps);

@@ -1,4 +1,5 @@
 import { XVaultError } from '@xvault/shared/errors.ts';
+import type { BrowseRequest } from '@xvault/shared/run-kinds.ts';
 import { unseal } from '@xvault/shared/sealing.ts';
 import { type SourceConnection, type SourceType, sourceSecrets } from '@xvault/shared/sources.ts';
 import type { WorkerConfig } from '../config.ts';
@@ -7,16 +8,31 @@ import { createFtpConnector } from '../connectors/ftp/connector.ts';
 import { createLocalConnector } from '../connectors/local/connector.ts';
 import { createMysqlConnector } from '../connectors/mysql/connector.ts';
 import { createPostgresConnector } from '../connectors/postgres/connector.ts';
+import { browseLink, toBrowse } from '../connectors/rclone/browse.ts';
+import { listRoot, type RcloneLink } from '../connectors/rclone/link.ts';
+import { probeLink } from '../connectors/rclone/probe.ts';
+import { rcloneSession } from '../connectors/rclone/session.ts';
 import { createS3Connector } from '../connectors/s3/connector.ts';
 import { createSftpConnector } from '../connectors/sftp/connector.ts';
 import { createSshConnector } from '../connectors/ssh/connector.ts';
 import { createWordpressConnector } from '../connectors/wordpress/connector.ts';
-import { createAddressGuard } from '../net/guard.ts';
+import type { AddressGuard } from '../net/guard.ts';
+import { openRcloneSource, type RcloneSourceRequest } from './rclone-source.ts';
+import type { Keeping } from './sync-secrets.ts';
 
 /** Reaches any source by its type, with the secret still sealed. */
 export interface SourceConnector {
-  connect(source: SourceConnection, sealed: string | null, signal: AbortSignal): Promise<SourceSession>;
-  probe(source: SourceConnection, sealed: string | null, signal: AbortSignal): Promise<SourceProbe>;
+  /** `run` is what asks: sources that act by a connection keep its renewed token with it. */
+  connect(source: SourceConnection, sealed: string | null, signal: AbortSignal, run: Keeping): Promise<SourceSession>;
+  probe(source: SourceConnection, sealed: string | null, signal: AbortSignal, run: Keeping): Promise<SourceProbe>;
+  /** What it could be pointed at. */
+  browse(
+    source: SourceConnection,
+    sealed: string | null,
+    signal: AbortSignal,
+    run: Keeping,
+    request: BrowseRequest,
+  ): Promise<Awaited<ReturnType<typeof browseLink>>>;
 }
 
 /** A connector whose config and secret were checked by the schemas of its type. */
@@ -24,8 +40,7 @@ export interface SourceConnector {
 type AnyConnector = Connector<any, any>;
 
 /** The one table of connectors. */
-function createConnectors(config: WorkerConfig): Partial<Record<SourceType, AnyConnector>> {
-  const guard = createAddressGuard({ allow: config.XVAULT_ALLOW_NETWORKS });
+function createConnectors(config: WorkerConfig, guard: AddressGuard): Partial<Record<SourceType, AnyConnector>> {
   return {
     local: createLocalConnector({ allowedRoots: config.XVAULT_LOCAL_ROOTS }),
     s3: createS3Connector({ guard }),
@@ -38,22 +53,44 @@ function createConnectors(config: WorkerConfig): Partial<Record<SourceType, AnyC
   };
 }
 
-export function createSourceConnector(config: WorkerConfig): SourceConnector {
-  const connectors = createConnectors(config);
-  const identities = [config.XVAULT_CREDENTIALS_IDENTITY];
-  const connectorFor = ({ type }: SourceConnection): AnyConnector => {
-    const connector = connectors[type];
-    if (connector === undefined) throw new XVaultError('NO_CAPABLE_WORKER', { detail: `no connector for ${type}` });
-    return connector;
+export function createSourceConnector(config: WorkerConfig, guard: AddressGuard): SourceConnector {
+  const connectors = createConnectors(config, guard);
+  const secretOf = ({ type }: SourceConnection, sealed: string | null) =>
+    openSourceSecret(type, sealed, [config.XVAULT_CREDENTIALS_IDENTITY]);
+  // All other kinds are rclone's.
+  const withLink = async <T>(request: RcloneSourceRequest, work: (link: RcloneLink) => Promise<T>): Promise<T> => {
+    const link = await openRcloneSource(request, { config, guard });
+    try {
+      return await work(link);
+    } finally {
+      await link.close();
+    }
   };
   return {
-    async connect(source, sealed, signal) {
-      const secret = await openSourceSecret(source.type, sealed, identities);
-      return connectorFor(source).connect(targetOf(source), secret, signal);
+    async connect(source, sealed, signal, run) {
+      const secret = await secretOf(source, sealed);
+      const connector = connectors[source.type];
+      if (connector !== undefined) return connector.connect(targetOf(source), secret, signal);
+      const link = await openRcloneSource({ source, secret, run, isQuestion: false, signal }, { config, guard });
+      try {
+        await listRoot(link, signal);
+        return rcloneSession(link);
+      } catch (error) {
+        await link.close();
+        throw error;
+      }
     },
-    async probe(source, sealed, signal) {
-      const secret = await openSourceSecret(source.type, sealed, identities);
-      return connectorFor(source).probe(targetOf(source), secret, signal);
+    async probe(source, sealed, signal, run) {
+      const secret = await secretOf(source, sealed);
+      const connector = connectors[source.type];
+      if (connector !== undefined) return connector.probe(targetOf(source), secret, signal);
+      return withLink({ source, secret, run, isQuestion: true, signal }, (link) => probeLink(link, signal));
+    },
+    async browse(source, sealed, signal, run, request) {
+      const secret = await secretOf(source, sealed);
+      const at = toBrowse(source, request);
+      const asked = { source: at, secret, run, isQuestion: true, signal };
+      return withLink(asked, (link) => browseLink(link, source, request, signal));
     },
   };
 }

@@ -12,6 +12,7 @@ import { runSync, type SyncOutcome } from '../engines/sync/sync.ts';
 import type { HandlerDeps } from './deps.ts';
 import type { RunContext } from './handler.ts';
 import { progressReporter } from './progress-reporter.ts';
+import { abortLeftovers } from './sync-leftovers.ts';
 import { withSync } from './sync-run.ts';
 import { openCryptSecret } from './sync-secrets.ts';
 
@@ -78,6 +79,8 @@ async function backUp(
         takeItemErrors: () => log.takeItemErrors(),
         wasCopied: (path) => log.wasCopied(path),
       });
+      // An attempt before this one may have ended in the middle of an upload.
+      if (outcome.hadUnfinished || start.epoch > 1) await abortLeftovers(context, deps, spec.destination, destination);
       tell(context, outcome);
       return resultOf(context, deps, snapshotId, prefix, outcome);
     } catch (error) {

@@ -14,6 +14,7 @@ import type { CryptSecret, SyncOptions } from '@xvault/shared/sync-options.ts';
 import { pino } from 'pino';
 import { readWorkerConfig, type WorkerConfig } from '../config.ts';
 import { ExportShelf } from '../downloads/export-shelf.ts';
+import { createAddressGuard } from '../net/guard.ts';
 import type { HandlerDeps } from './deps.ts';
 import type { RunContext } from './handler.ts';
 import { handleSyncBackup, type SyncSettings } from './sync-backup.ts';
@@ -80,7 +81,8 @@ export async function makeSyncPlatform(env: Readonly<Record<string, string>> = {
   });
   const shelf = new ExportShelf(config.XVAULT_EXPORTS_DIR, async () => undefined);
   // The sync engine's handlers use these parts of a worker alone.
-  const deps = { config, workerId: 'worker-1', shelf } as unknown as HandlerDeps;
+  const guard = createAddressGuard({ allow: config.XVAULT_ALLOW_NETWORKS });
+  const deps = { config, guard, workerId: 'worker-1', shelf } as unknown as HandlerDeps;
   const sealed = async (secret: unknown) =>
     secret === undefined || secret === null ? null : seal(JSON.stringify(secret), keys.recipient);
   let epoch = 0;

@@ -240,7 +240,7 @@ describe('a destination that cannot be written', () => {
     const path = await folderOf({ 'a.txt': 'a' });
     const running = job(source('local', { path }, undefined), toBucket(bucket, keysOf(await s3.createUser())));
     await platform.backup(running);
-    await setPolicy(bucket, [allowed, { Effect: 'Deny', Action: 's3:PutObject', Resource: `${all}/*/current/*` }]);
+    await setPolicy(bucket, [allowed, { Effect: 'Deny', Action: 's3:PutObject', Resource: [`${all}/*`] }]);
     await writeFile(join(path, 'b.txt'), 'b');
     await expectFault(running, 'STORAGE_PERMISSION', 'ERROR_PERMISSION', false);
   });

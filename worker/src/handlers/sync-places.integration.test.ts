@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { chown, mkdir, mkdtemp, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { CreateMultipartUploadCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
 import { type DestinationConnection, destinationConnection } from '@xvault/shared/destinations.ts';
 import { newId } from '@xvault/shared/ids.ts';
 import type { SpecInput } from '@xvault/shared/run-kinds.ts';
@@ -11,7 +12,10 @@ import { startTcpProxy } from '@xvault/shared/testing/tcp-proxy.ts';
 import { sharedS3 } from '@xvault/shared/testing/test-databases.ts';
 import { until } from '@xvault/shared/testing/until.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { connectS3 } from '../storage/s3-client.ts';
+import { accessTo } from '../testing/s3.ts';
 import { makeSyncPlatform, type SyncJob, type SyncPlatform, type WithSecret } from './sync-context.test-kit.ts';
+import { probeSyncDestination } from './sync-probe.ts';
 import { handleSyncRestore, handleSyncRetention, handleSyncValidation } from './sync-snapshot.ts';
 
 const run = promisify(execFile);
@@ -43,7 +47,7 @@ async function folderOf(files: Readonly<Record<string, string | Buffer>>): Promi
 }
 
 function jobOf(path: string, destination: WithSecret<DestinationConnection>, more: Partial<SyncJob> = {}): SyncJob {
-  const connection: SourceConnection = { type: 'local', config: { path, one_file_system: false } } as SourceConnection;
+  const connection: SourceConnection = { type: 'local', config: { path } };
   return { source: { connection }, destination, jobId: newId(), ...more };
 }
 
@@ -145,6 +149,31 @@ describe('a restore to where something is', () => {
   });
 });
 
+describe('a test of a server that is to hold versions', () => {
+  const probe = async (to: WithSecret<DestinationConnection>) => {
+    const { connection } = to;
+    const question = { type: 'destination', destination_id: 'd', destination: connection } as const;
+    const spec: SpecInput<'probe'> = { kind: 'probe', probe: question };
+    const { context } = await platform.contextOf<'probe'>(spec, { destination: to.secret });
+    return probeSyncDestination(context, connection, platform.deps);
+  };
+
+  it('tells its room, and leaves no file', async () => {
+    const path = await mkdtemp(join(sshd.dataDir, 'probe-'));
+    await chown(path, sshd.user.uid, sshd.user.gid);
+    const { probe: found } = await probe(toServer({ path }));
+    expect(found).toMatchObject({ type: 'destination', free_bytes: expect.any(Number) });
+    const left = await readdir(path, { recursive: true, withFileTypes: true });
+    expect(left.filter((entry) => entry.isFile())).toEqual([]);
+  });
+
+  it('tells what is wrong with it', async () => {
+    await expect(probe(toServer({ path: '/root' }))).rejects.toMatchObject({ code: 'STORAGE_PERMISSION' });
+    const wrong = toServer({}, { private_key: undefined, password: 'wrong' });
+    await expect(probe(wrong)).rejects.toMatchObject({ code: 'STORAGE_AUTH_FAILED' });
+  });
+});
+
 describe('a server that holds versions', () => {
   it.each([
     ['wrong password', () => toServer({}, { private_key: undefined, password: 'wrong' }), 'STORAGE_AUTH_FAILED'],
@@ -225,6 +254,27 @@ describe('to S3', () => {
     } finally {
       await proxy.close();
     }
+  });
+});
+
+describe('uploads that a killed attempt has left', () => {
+  it('are aborted by the next one, and none of another place', async () => {
+    const s3 = await sharedS3();
+    const bucket = await s3.createBucket();
+    const config = { endpoint: s3.endpoint, region: s3.region, bucket, prefix: 'kept' };
+    const secret = { access_key_id: s3.accessKey, secret_access_key: s3.secretKey };
+    const destination = { connection: destinationConnection.parse({ type: 's3', config }), secret };
+    const job = jobOf(await folderOf({ 'a.txt': 'a' }), destination);
+    const below = `kept/tenants/tenant/sources/source/sync/${job.jobId}`;
+    await platform.backup(job);
+    const client = (await connectS3(accessTo(s3, bucket))).client;
+    for (const key of [`${below}/current/big.bin`, 'kept/of-somebody-else', `${below}-other/x`]) {
+      await client.send(new CreateMultipartUploadCommand({ Bucket: bucket, Key: key }));
+    }
+    // Of the next epoch, as an attempt after a killed one is.
+    await platform.backup(job);
+    const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket: bucket }));
+    expect(Uploads.map(({ Key }) => Key).sort()).toEqual(['kept/of-somebody-else', `${below}-other/x`].sort());
   });
 });
 

@@ -1,6 +1,5 @@
 import type { DestinationConnection } from '@xvault/shared/destinations.ts';
 import { XVaultError } from '@xvault/shared/errors.ts';
-import { type OauthToken, oauthToken } from '@xvault/shared/oauth-token.ts';
 import { type SourceConnection, sourceConnection } from '@xvault/shared/sources.ts';
 import type { CryptSecret } from '@xvault/shared/sync-options.ts';
 import { openRcloneRun, type RcloneRun } from '../engines/sync/open-run.ts';
@@ -9,7 +8,7 @@ import { openDestination } from '../engines/sync/sides/open-destination.ts';
 import { openSource } from '../engines/sync/sides/open-source.ts';
 import type { Side } from '../engines/sync/sides/side.ts';
 import { TransferLog } from '../engines/sync/transfer-log.ts';
-import { createAddressGuard } from '../net/guard.ts';
+import type { AddressGuard } from '../net/guard.ts';
 import type { HandlerDeps } from './deps.ts';
 import type { RunContext } from './handler.ts';
 import { platformS3Of } from './platform-s3.ts';
@@ -47,13 +46,12 @@ export interface OpenedSync {
 /** Opens both ends and a private rclone between them, does the work, and takes it all away again, however the work went. */
 export async function withSync<T>(
   context: Context,
-  deps: Pick<HandlerDeps, 'config'>,
+  deps: Pick<HandlerDeps, 'config' | 'guard'>,
   request: SyncRequest,
   work: (opened: OpenedSync) => Promise<T>,
 ): Promise<T> {
-  const { config } = deps;
+  const { config, guard } = deps;
   const { signal } = context;
-  const guard = createAddressGuard({ allow: config.XVAULT_ALLOW_NETWORKS });
   const directory = await makeRunDirectory();
   const keeper = new ConnectionKeeper(context, config);
   const sides: Side[] = [];
@@ -83,6 +81,7 @@ export async function withSync<T>(
       ...(target && { target }),
       crypt: request.crypt,
       ...(request.flags && { flags: request.flags }),
+      extraCaPem: config.XVAULT_EXTRA_CA,
       onLine: (line) => log.add(line),
       signal,
     });
@@ -92,11 +91,10 @@ export async function withSync<T>(
       return await work({ run, log, directory: directory.path, source, destination });
     } finally {
       await run.close();
-      const left = readToken(await run.tokenLeft());
-      if (left !== null) await keeper.keepToken(left);
+      await keeper.keepLeft(await run.tokenLeft());
     }
   } catch (error) {
-    if (error instanceof XVaultError && revokedCodes.includes(error.code)) await keeper.revoked();
+    await keeper.heard(error);
     throw error;
   } finally {
     await Promise.allSettled([keeper.tellDiagnostics(), ...sides.map((side) => side.close())]);
@@ -104,13 +102,11 @@ export async function withSync<T>(
   }
 }
 
-const revokedCodes: readonly string[] = ['CONNECTION_REAUTHORIZE', 'ERR_GDRIVE_REFRESH_PRECHECK'];
-
 async function openPlace(
   { connection, sealed, prefix }: NonNullable<SyncRequest['destination']>,
   { config }: Pick<HandlerDeps, 'config'>,
   common: {
-    readonly guard: ReturnType<typeof createAddressGuard>;
+    readonly guard: AddressGuard;
     readonly directory: string;
     readonly signal: AbortSignal;
   },
@@ -140,10 +136,4 @@ function atPath({ connection, sealed, path }: NonNullable<SyncRequest['target']>
     return { connection: sourceConnection.parse({ ...connection, config: { ...config, path: own } }), sealed };
   }
   throw new XVaultError('RESTORE_TARGET_UNSUPPORTED', { detail: `${type} has no paths` });
-}
-
-function readToken(text: string | null): OauthToken | null {
-  if (text === null) return null;
-  const parsed = oauthToken.safeParse(JSON.parse(text));
-  return parsed.success ? parsed.data : null;
 }

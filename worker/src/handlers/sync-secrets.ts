@@ -1,15 +1,19 @@
 import { type DestinationType, destinationSecrets } from '@xvault/shared/destinations.ts';
 import { XVaultError } from '@xvault/shared/errors.ts';
 import type { NotesRequest, StartResponse } from '@xvault/shared/internal-api.ts';
-import type { OauthToken } from '@xvault/shared/oauth-token.ts';
+import { type OauthToken, oauthToken } from '@xvault/shared/oauth-token.ts';
 import { seal, unseal } from '@xvault/shared/sealing.ts';
 import { type CryptSecret, cryptSecret } from '@xvault/shared/sync-options.ts';
 import { identityToRecipient } from 'age-encryption';
+import { z } from 'zod';
 import type { WorkerConfig } from '../config.ts';
 import type { CloudLogin } from '../engines/sync/sides/cloud-side.ts';
 import type { RunContext } from './handler.ts';
 
-type Keeping = Pick<RunContext<'backup'>, 'start' | 'keep' | 'note'>;
+/** What a run that acts by a connection is part of. */
+export type Keeping = Pick<RunContext<'backup'>, 'start' | 'keep' | 'note'>;
+
+const revokedCodes: readonly string[] = ['CONNECTION_REAUTHORIZE', 'ERR_GDRIVE_REFRESH_PRECHECK'];
 
 /** Throws ERR_DECRYPT_SOURCE_CONFIG. */
 export async function openDestinationSecret(
@@ -52,9 +56,10 @@ export class ConnectionKeeper {
     this.#generation = context.start.connection?.generation ?? 1;
   }
 
-  async login(): Promise<CloudLogin> {
+  /** @param reusesToken leaves a token that still holds as it is: for short questions beside a run that may renew it. */
+  async login(reusesToken = false): Promise<CloudLogin> {
     const config = this.#config;
-    const sealed = this.#context.start.connection?.token_sealed ?? null;
+    const { connection } = this.#context.start;
     const app = (clientId: string | undefined, clientSecret: string | undefined) =>
       clientId === undefined || clientSecret === undefined ? undefined : { clientId, clientSecret };
     return {
@@ -66,7 +71,9 @@ export class ConnectionKeeper {
         app: app(config.XVAULT_DROPBOX_CLIENT_ID, config.XVAULT_DROPBOX_CLIENT_SECRET),
         tokenUrl: config.XVAULT_DROPBOX_TOKEN_URL,
       },
-      tokenJson: sealed === null ? null : await unseal(sealed, [config.XVAULT_CREDENTIALS_IDENTITY]),
+      connection:
+        connection == null ? null : { status: connection.status, tokenJson: await this.#unsealed(connection) },
+      reusesToken,
       onToken: (token) => this.keepToken(token),
       diagnose: (name, value) => {
         this.#diagnostics[name] = value;
@@ -77,7 +84,7 @@ export class ConnectionKeeper {
   /** Does nothing when it is the token that was kept last. */
   async keepToken(token: OauthToken): Promise<void> {
     const { connection } = this.#context.start;
-    if (connection == null || JSON.stringify(token) === JSON.stringify(this.#token)) return;
+    if (connection == null || isSame(token, this.#token)) return;
     const recipient = await identityToRecipient(this.#config.XVAULT_CREDENTIALS_IDENTITY);
     const { generation } = await this.#context.keep({
       connection: {
@@ -93,6 +100,17 @@ export class ConnectionKeeper {
     else this.#generation = generation;
   }
 
+  /** What rclone left of its config, which has the token that it renewed last. */
+  async keepLeft(text: string | null): Promise<void> {
+    const token = text === null ? null : readToken(text);
+    if (token !== null) await this.keepToken(token);
+  }
+
+  /** Lets the Hub know when an error says that the provider no longer takes the token. */
+  async heard(error: unknown): Promise<void> {
+    if (error instanceof XVaultError && revokedCodes.includes(error.code)) await this.revoked();
+  }
+
   /** The provider no longer takes the token: whoever owns the connection has to sign in again. */
   async revoked(): Promise<void> {
     const { connection } = this.#context.start;
@@ -101,8 +119,25 @@ export class ConnectionKeeper {
     await this.#context.keep({ connection: { status: 'reauthorize', connection_id, generation: this.#generation } });
   }
 
+  async #unsealed({ token_sealed }: NonNullable<StartResponse['connection']>): Promise<string> {
+    return unseal(token_sealed, [this.#config.XVAULT_CREDENTIALS_IDENTITY]);
+  }
+
   /** Says what is known of the keys so far; never the keys. */
   async tellDiagnostics(): Promise<void> {
     if (Object.keys(this.#diagnostics).length > 0) await this.#context.keep({ diagnostics: this.#diagnostics });
   }
+}
+
+function readToken(text: string): OauthToken | null {
+  try {
+    return z.object(oauthToken.shape).parse(JSON.parse(text));
+  } catch {
+    // What cannot be read is not kept; the one before it is.
+    return null;
+  }
+}
+
+function isSame(token: OauthToken, kept: OauthToken | null): boolean {
+  return kept !== null && token.access_token === kept.access_token && token.refresh_token === kept.refresh_token;
 }

@@ -17,6 +17,7 @@ import { type SyncValidation, validateVersion } from '../engines/sync/validate.t
 import type { HandlerDeps } from './deps.ts';
 import type { RunContext } from './handler.ts';
 import { progressReporter, statusReporter } from './progress-reporter.ts';
+import { abortLeftovers } from './sync-leftovers.ts';
 import { type OpenedSync, type SyncRequest, withSync } from './sync-run.ts';
 import { openCryptSecret } from './sync-secrets.ts';
 
@@ -154,8 +155,9 @@ export async function handleSyncRetention(
   deps: HandlerDeps,
 ): Promise<ResultInput<'retention'>> {
   const { snapshot, keep_versions } = context.spec;
-  return withVersion(context, deps, snapshot, {}, async ({ store, version }) => {
+  return withVersion(context, deps, snapshot, {}, async ({ store, version, destination }) => {
     const keep = keep_versions.map(requireVersion);
+    await abortLeftovers(context, deps, snapshot.destination, destination);
     const removed = await retainVersions(store, version, keep);
     context.note(`removed ${removed.removedVersions} versions and ${removed.removedObjects} objects`);
     return { kind: 'retention' };
@@ -168,7 +170,7 @@ interface OpenedVersion extends OpenedSync {
 }
 
 /** Opens the place of a version and makes sure that it is the job's and that its key fits. */
-async function withVersion<T, K extends RunKind>(
+export async function withVersion<T, K extends RunKind>(
   context: RunContext<K>,
   deps: HandlerDeps,
   snapshot: SnapshotRef,

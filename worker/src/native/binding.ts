@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 export type ThreadsHandle = { readonly threads: unique symbol };
 export type FileHandle = { readonly file: unique symbol };
 export type WalkHandle = { readonly walk: unique symbol };
+export type PipeHandle = { readonly pipe: unique symbol };
 
 /** Items of a walk, as records. */
 export interface WalkPage {
@@ -61,6 +62,17 @@ export interface OpenedFile {
   readonly xattrCount?: number;
 }
 
+/** What came through a pipe. */
+export interface PipeRead {
+  /** In the buffer, with what was there before. */
+  readonly bytes: number;
+  readonly ended: boolean;
+  /** Nothing came for too long. */
+  readonly stalled: boolean;
+  /** Of all of them. */
+  readonly sha256: Buffer;
+}
+
 /** What worker/native exports; arguments are in the order of its binding.cc. Promises reject with an Error. */
 interface Binding {
   startThreads(count: number, rootFd: number, followRoots: Uint8Array): ThreadsHandle;
@@ -102,6 +114,15 @@ interface Binding {
   ): Promise<PackedPiece>;
   digestFile(file: FileHandle): Buffer;
   closeFile(file: FileHandle): void;
+  startPipe(): { readonly pipe: PipeHandle; readonly writeFd: number };
+  fillFromPipe(
+    threads: ThreadsHandle,
+    pipe: PipeHandle,
+    buffer: Uint8Array,
+    filled: number,
+    stallMs: number,
+  ): Promise<PipeRead>;
+  closePipe(pipe: PipeHandle): void;
   encodeTarHeader(item: Uint8Array, sparseBytes: number, xattrs: Uint8Array): Buffer;
   encodeIndexLines(records: Uint8Array, count: number, base: number): Buffer;
   seal(target: Uint8Array, source: Uint8Array, key: Uint8Array, firstChunk: number, endsFile: boolean): number;

@@ -10,7 +10,8 @@ export interface ChildOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Whether {@link RunningChild} has the stream; else it is /dev/null. */
   readonly stdin?: 'pipe' | 'ignore';
-  readonly stdout?: 'pipe' | 'ignore';
+  /** A number is an open descriptor, which stays the caller's to close. */
+  readonly stdout?: 'pipe' | 'ignore' | number;
   /** Open descriptors that the child sees as 3, 4, …. */
   readonly fds?: readonly number[];
   /** Ends the child's whole process group. */

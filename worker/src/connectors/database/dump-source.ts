@@ -3,13 +3,14 @@ import { XVaultError } from '@xvault/shared/errors.ts';
 import type { FileStream, Measure, ReadResult, SkippedItem, SourceEntry } from '../connector.ts';
 import type { DatabaseDescription } from './description.ts';
 import { databasesFolder, descriptionFile, directoryName, partBytes, partName } from './entry-names.ts';
-import { cutParts, PartBuffers } from './part-buffers.ts';
+import { PartBuffers } from './part-buffers.ts';
+import type { Part } from './read-tool.ts';
 
 /** One database that is to be dumped. */
 export interface DumpUnit {
   readonly description: Omit<DatabaseDescription, 'started_at'>;
-  /** The dump's bytes. Ends only when it is whole; throws DATABASE_DUMP_FAILED, or DATABASE_NOT_FOUND when it has gone. */
-  dump(signal: AbortSignal): AsyncIterable<Buffer>;
+  /** The dump in parts. Ends only when it is whole; throws DATABASE_DUMP_FAILED, or DATABASE_NOT_FOUND when it has gone. */
+  dump(buffers: PartBuffers, signal: AbortSignal): AsyncIterable<Part>;
 }
 
 /** A file beside the databases, made at the end. */
@@ -40,7 +41,7 @@ export class DumpSource {
   readonly #plan: DumpPlan;
   readonly #buffers = new PartBuffers(partBytes);
   /** Contents by path, oldest first. */
-  readonly #held = new Map<string, Buffer>();
+  readonly #held = new Map<string, Part>();
   #heldBytes = 0;
   #dumpedBytes = 0;
   #dumpedDatabases = 0;
@@ -66,7 +67,7 @@ export class DumpSource {
   /** The file beside them, where there is one. */
   async *listExtra(signal: AbortSignal): AsyncGenerator<SourceEntry> {
     const { extra } = this.#plan;
-    if (extra !== null) yield this.#hold(extra.path, await extra.content(signal));
+    if (extra !== null) yield this.#hold(extra.path, { data: await extra.content(signal) });
   }
 
   holds(entry: SourceEntry): boolean {
@@ -75,9 +76,11 @@ export class DumpSource {
 
   async read(entry: SourceEntry): Promise<ReadResult> {
     const key = keyOf(entry.path);
-    const data = this.#held.get(key);
-    if (data === undefined) throw new Error('a part was asked for that is not held any more');
+    const part = this.#held.get(key);
+    if (part === undefined) throw new Error('a part was asked for that is not held any more');
+    const { data } = part;
     this.#release(key, data);
+    if (part.sha256 !== undefined) return { ok: true, entry, data, sha256: part.sha256, changed: false };
     // On a thread of its own, and so beside the compression.
     const sha256 = Buffer.from(await webcrypto.subtle.digest('SHA-256', data as Uint8Array<ArrayBuffer>));
     return { ok: true, entry, data, sha256, changed: false };
@@ -113,11 +116,11 @@ export class DumpSource {
     const description: DatabaseDescription = { ...unit.description, started_at: new Date().toISOString() };
     let parts = 0;
     try {
-      for await (const part of cutParts(unit.dump(signal), this.#buffers)) {
+      for await (const part of unit.dump(this.#buffers, signal)) {
         // Only now it is sure that the database is there.
         if (parts === 0) yield* this.#begin(folder, description);
         parts += 1;
-        this.#dumpedBytes += part.length;
+        this.#dumpedBytes += part.data.length;
         yield this.#hold(`${folder}/${partName(dump.file, parts)}`, this.#compact(part));
       }
     } catch (error) {
@@ -132,26 +135,28 @@ export class DumpSource {
 
   *#begin(folder: string, description: DatabaseDescription): Generator<SourceEntry> {
     yield entryOf(folder, 'directory', 0);
-    yield this.#hold(`${folder}/${descriptionFile}`, Buffer.from(`${JSON.stringify(description, null, 2)}\n`));
+    yield this.#hold(`${folder}/${descriptionFile}`, {
+      data: Buffer.from(`${JSON.stringify(description, null, 2)}\n`),
+    });
   }
 
-  #compact(part: Buffer): Buffer {
-    if (part.length > smallPartBytes) return part;
-    const copy = Buffer.from(part);
-    this.#buffers.giveBack(part);
-    return copy;
+  #compact(part: Part): Part {
+    if (part.data.length > smallPartBytes) return part;
+    const data = Buffer.from(part.data);
+    this.#buffers.giveBack(part.data);
+    return { ...part, data };
   }
 
-  #hold(path: string, content: Buffer): SourceEntry {
+  #hold(path: string, content: Part): SourceEntry {
     this.#held.set(path, content);
-    this.#heldBytes += content.length;
+    this.#heldBytes += content.data.length;
     // What a filter leaves out is never asked for.
-    for (const [oldest, data] of this.#held) {
+    for (const [oldest, { data }] of this.#held) {
       if (this.#heldBytes <= maxHeldBytes) break;
       this.#release(oldest, data);
       this.#buffers.giveBack(data);
     }
-    return entryOf(path, 'file', content.length);
+    return entryOf(path, 'file', content.data.length);
   }
 
   #release(key: string, data: Buffer): void {

@@ -1,8 +1,9 @@
-import { accessSync, constants, readdirSync, realpathSync, statSync } from 'node:fs';
+import { accessSync, closeSync, constants, readdirSync, realpathSync, statSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { XVaultError } from '@xvault/shared/errors.ts';
+import { type NativePipe, openPipe } from '../../native/pipe.ts';
 import { describeOutcome, type RunningChild, startChild } from '../../process/run-child.ts';
 import { openSecretFile } from './secret-file.ts';
 import type { FoundTool, RunningTool, ToolCommand, ToolHost } from './tool-host.ts';
@@ -20,11 +21,16 @@ export const localTools: ToolHost = {
   },
   async start(command) {
     const files: FileHandle[] = [];
+    const pipe = command.isBulk === true ? openPipe() : undefined;
     try {
       for (const text of command.files) files.push(await openSecretFile(text));
-      return toRunningTool(command, startLocal(command, files));
+      return toRunningTool(command, startLocal(command, files, pipe), pipe);
+    } catch (error) {
+      pipe?.close();
+      throw error;
     } finally {
       // The child has descriptors of its own.
+      if (pipe !== undefined) closeSync(pipe.writeFd);
       await Promise.all(files.map((file) => file.close()));
     }
   },
@@ -87,21 +93,26 @@ async function askVersion(program: string, signal: AbortSignal): Promise<string>
   throw new XVaultError('SOURCE_TOOL_MISSING', { detail: describeOutcome(program, outcome) });
 }
 
-function startLocal(command: ToolCommand, files: readonly FileHandle[]): RunningChild {
+function startLocal(command: ToolCommand, files: readonly FileHandle[], pipe: NativePipe | undefined): RunningChild {
   const paths = files.map((_, at) => `/dev/fd/${firstDescriptor + at}`);
   return startChild({
     file: command.program,
     args: command.args(paths),
     env: { ...command.env?.(paths) },
     stdin: command.stdin,
-    stdout: 'pipe',
+    stdout: pipe?.writeFd ?? 'pipe',
     fds: files.map(({ fd }) => fd),
     signal: command.signal,
   });
 }
 
-function toRunningTool({ program }: ToolCommand, child: RunningChild): RunningTool {
+function toRunningTool({ program }: ToolCommand, child: RunningChild, pipe: NativePipe | undefined): RunningTool {
+  child.outcome.then(({ end }) => {
+    // What it left behind may hold the pipe, and nobody wants the rest of the output.
+    if (end.cause !== 'exited') pipe?.close();
+  });
   return {
+    ...(pipe === undefined ? {} : { pipe }),
     stdin: child.stdin,
     stdout: child.stdout ?? Readable.from([]),
     kill: child.kill,

@@ -21,8 +21,33 @@ export class PartBuffers {
   }
 }
 
+/** What is taken away from the beginning of a stream. */
+export interface HeadCut {
+  /** So much of the beginning tells; less only when there is no more. */
+  readonly headBytes: number;
+  readonly lengthIn: (head: Buffer) => number;
+}
+
+export async function* withoutHead(chunks: AsyncIterable<Buffer>, cut: HeadCut): AsyncGenerator<Buffer> {
+  let head: Buffer | undefined = Buffer.alloc(0);
+  for await (const chunk of chunks) {
+    if (head === undefined) {
+      yield chunk;
+      continue;
+    }
+    head = Buffer.concat([head, chunk]);
+    if (head.length < cut.headBytes) continue;
+    yield head.subarray(cut.lengthIn(head.subarray(0, cut.headBytes)));
+    head = undefined;
+  }
+  if (head !== undefined && head.length > 0) yield head.subarray(cut.lengthIn(head));
+}
+
 /** Cuts a stream of bytes in parts; all but the last are full. Nothing is read ahead of the part that is asked for. */
-export async function* cutParts(chunks: AsyncIterable<Buffer>, buffers: PartBuffers): AsyncGenerator<Buffer> {
+export async function* cutParts(
+  chunks: AsyncIterable<Buffer> | Iterable<Buffer>,
+  buffers: PartBuffers,
+): AsyncGenerator<Buffer> {
   let part = buffers.take();
   let filled = 0;
   for await (const chunk of chunks) {

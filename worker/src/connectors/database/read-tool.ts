@@ -1,4 +1,7 @@
 import { XVaultError } from '@xvault/shared/errors.ts';
+import type { PipeRead } from '../../native/binding.ts';
+import type { NativePipe } from '../../native/pipe.ts';
+import { cutParts, type HeadCut, type PartBuffers, withoutHead } from './part-buffers.ts';
 import type { RunningTool, ToolOutcome } from './tool-host.ts';
 
 export interface ReadToolOptions {
@@ -9,6 +12,13 @@ export interface ReadToolOptions {
   readonly failure: (outcome: ToolOutcome) => XVaultError;
   /** Whether what it wrote last is an end; undefined means yes. */
   readonly isComplete?: (tail: Buffer) => boolean;
+}
+
+/** A part of a tool's output. */
+export interface Part {
+  /** In one of the buffers that go round. */
+  readonly data: Buffer;
+  readonly sha256?: Buffer;
 }
 
 const tailBytes = 256;
@@ -31,7 +41,7 @@ export async function* readTool(tool: RunningTool, options: ReadToolOptions): As
   try {
     for await (const chunk of tool.stdout as AsyncIterable<Buffer>) {
       waiting = false;
-      tail = chunk.length < tailBytes ? Buffer.concat([tail, chunk]).subarray(-tailBytes) : chunk.subarray(-tailBytes);
+      tail = tailOf(tail, chunk);
       yield chunk;
       waiting = true;
       timer.refresh();
@@ -44,6 +54,70 @@ export async function* readTool(tool: RunningTool, options: ReadToolOptions): As
     clearTimeout(timer);
     if (!ended) tool.kill();
   }
+  await demandWhole(tool, options, tail, stalled);
+}
+
+/** The same in parts, all but the last full. That one, too, comes only when the whole is whole. */
+export async function* readParts(
+  tool: RunningTool,
+  options: ReadToolOptions,
+  buffers: PartBuffers,
+  cut?: HeadCut,
+): AsyncGenerator<Part> {
+  if (tool.pipe !== undefined) return yield* readPipe(tool, tool.pipe, options, buffers, cut);
+  const chunks = readTool(tool, options);
+  const parts = cutParts(cut === undefined ? chunks : withoutHead(chunks, cut), buffers);
+  for await (const data of parts) yield { data };
+}
+
+async function* readPipe(
+  tool: RunningTool,
+  pipe: NativePipe,
+  options: ReadToolOptions,
+  buffers: PartBuffers,
+  cut: HeadCut | undefined,
+): AsyncGenerator<Part> {
+  let tail: Buffer = Buffer.alloc(0);
+  let last: Part | undefined;
+  let stalled = false;
+  let ended = false;
+  try {
+    for (let count = 0; !ended; count += 1) {
+      const buffer = buffers.take();
+      const read =
+        count === 0 && cut !== undefined
+          ? await fillWithoutHead(pipe, buffer, options.stallMs, cut)
+          : await pipe.fill(buffer, 0, options.stallMs);
+      last = { data: buffer.subarray(0, read.bytes), sha256: read.sha256 };
+      tail = tailOf(tail, last.data);
+      stalled = read.stalled;
+      if (stalled) break;
+      ended = read.ended;
+      if (!ended) yield last;
+    }
+  } finally {
+    if (!ended) tool.kill();
+    pipe.close();
+  }
+  await demandWhole(tool, options, tail, stalled);
+  if (last !== undefined && last.data.length > 0) yield last;
+}
+
+async function fillWithoutHead(pipe: NativePipe, buffer: Buffer, stallMs: number, cut: HeadCut): Promise<PipeRead> {
+  const head = await pipe.fill(buffer.subarray(0, cut.headBytes), 0, stallMs);
+  if (head.stalled) return head;
+  const skipped = cut.lengthIn(buffer.subarray(0, head.bytes));
+  buffer.copyWithin(0, skipped, head.bytes);
+  return await pipe.fill(buffer, head.bytes - skipped, stallMs);
+}
+
+/** A copy: what was read goes round. */
+function tailOf(before: Buffer, more: Buffer): Buffer {
+  if (more.length < tailBytes) return Buffer.concat([before, more]).subarray(-tailBytes);
+  return Buffer.from(more.subarray(-tailBytes));
+}
+
+async function demandWhole(tool: RunningTool, options: ReadToolOptions, tail: Buffer, stalled: boolean): Promise<void> {
   const outcome = await tool.outcome;
   options.signal.throwIfAborted();
   if (stalled) throw new XVaultError('SOURCE_TIMEOUT', { detail: `nothing came for ${options.stallMs} ms` });

@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import type { XVaultError } from '@xvault/shared/errors.ts';
+import type { NativePipe } from '../../native/pipe.ts';
 
 /** A program of a database: its dumper, its client. */
 export interface ToolCommand {
@@ -13,6 +14,8 @@ export interface ToolCommand {
   readonly args: (paths: readonly string[]) => readonly string[];
   readonly env?: (paths: readonly string[]) => Readonly<Record<string, string>>;
   readonly stdin: 'pipe' | 'ignore';
+  /** It writes much: where the host can, its output is a {@link RunningTool.pipe}. */
+  readonly isBulk?: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -31,6 +34,8 @@ export interface ToolOutcome {
 export interface RunningTool {
   readonly stdin: Writable | null;
   readonly stdout: Readable;
+  /** Has the output in place of `stdout`. */
+  readonly pipe?: NativePipe;
   /** Never rejects. */
   readonly outcome: Promise<ToolOutcome>;
   readonly kill: () => void;

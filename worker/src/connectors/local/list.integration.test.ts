@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { readdirSync, rmSync } from 'node:fs';
-import { chmod, link, mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, link, mkdir, mkdtemp, open, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,9 +8,13 @@ import { fileURLToPath } from 'node:url';
 import { run } from '@xvault/shared/testing/run.ts';
 import { until } from '@xvault/shared/testing/until.ts';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { RecordReader } from '../../native/records.ts';
+import { NativeThreads } from '../../native/threads.ts';
 import { makeDeepTree } from '../../testing/deep-tree.ts';
 import { entryAt, listAll, readLarge, readOne, skippedAt } from '../../testing/sources.ts';
 import type { SourceSession } from '../connector.ts';
+import { createFilter } from '../filter/filter.ts';
+import { plainExclusions } from '../filter/plain.ts';
 import { createLocalConnector } from './connector.ts';
 
 const { signal } = new AbortController();
@@ -203,3 +207,35 @@ async function reportWithoutOverride(path: string): Promise<unknown> {
   const [file = '', ...args] = [...drop, process.execPath, program, path];
   return JSON.parse(await run(file, args));
 }
+
+test('what is excluded is not walked: by plain names not looked at, by other patterns left as soon as that is known', async () => {
+  const excluded = ['plain', 'wild-1/deep', 'side'];
+  for (const name of [...excluded, 'kept']) await mkdir(join(root, name), { recursive: true });
+  for (let at = 0; at < 6000; at += 1) await writeFile(join(root, 'wild-1/deep', `f${at}`), '');
+  for (const name of ['plain/a', 'side/b', 'kept/c', 'z']) await writeFile(join(root, name), '');
+  const filter = createFilter({ include: [], exclude: ['plain', '/side/', 'wild-*'] });
+  const handle = await open(root);
+  const threads = new NativeThreads(1, handle.fd);
+  const walk = threads.walk({ oneFileSystem: false, exclusions: plainExclusions(filter) });
+  const paths: string[] = [];
+  for (let ended = false; !ended; ) {
+    const page = await walk.items();
+    const reader = new RecordReader(page.records);
+    for (let at = 0; at < page.count; at += 1) {
+      const { path } = reader.item();
+      paths.push(path.toString());
+      if (path.toString() === 'wild-1') walk.skip(path);
+    }
+    ended = page.ended;
+  }
+  threads.close();
+  await handle.close();
+  expect(paths.slice(0, 5)).toEqual(['.', 'kept', 'kept/c', 'wild-1', 'wild-1/deep']);
+  expect(paths.at(-1)).toBe('z');
+  // One page, of 512 at most, was made before it could be told.
+  expect(paths.length).toBeLessThan(600);
+  const listed: string[] = [];
+  for await (const item of session.list({ oneFileSystem: false, filter, signal })) listed.push(item.path.toString());
+  expect(listed).toEqual(expect.arrayContaining(['.', 'kept', 'kept/c', 'z']));
+  expect(listed.filter((path) => excluded.includes(path))).toEqual([]);
+});

@@ -1,7 +1,8 @@
 import { XVaultError } from '@xvault/shared/errors.ts';
 import type { DumpUnit } from '../database/dump-source.ts';
 import { partBytes } from '../database/entry-names.ts';
-import { readTool } from '../database/read-tool.ts';
+import { cutParts, type HeadCut, type PartBuffers } from '../database/part-buffers.ts';
+import { type Part, type ReadToolOptions, readParts } from '../database/read-tool.ts';
 import type { FoundTool } from '../database/tool-host.ts';
 import type { FoundDatabase } from './discover.ts';
 import { toolError } from './errors.ts';
@@ -74,7 +75,7 @@ export function dumpUnit(dumper: MysqlDumper, database: FoundDatabase, without =
       dump: { file: 'dump.sql', format: 'sql', part_bytes: partBytes },
       estimated_bytes: database.estimatedBytes,
     },
-    dump: (signal) => withoutSandboxLine(dump(dumper, flags, database, signal)),
+    dump: (buffers, signal) => dump(dumper, flags, database, buffers, signal),
   };
 }
 
@@ -90,27 +91,30 @@ async function* dump(
   { reach, tool, files, stallMs }: MysqlDumper,
   flags: readonly string[],
   database: FoundDatabase,
+  buffers: PartBuffers,
   signal: AbortSignal,
-): AsyncGenerator<Buffer> {
+): AsyncGenerator<Part> {
   const code = codeIsOurs(database.name) ? await reach.withSql((sql) => dumpStoredCode(sql, database)) : null;
   const running = await reach.host.start({
     program: tool.program,
     files,
     args: ([options = '']) => [`--defaults-file=${options}`, ...flags, '--', database.name],
     stdin: 'ignore',
+    isBulk: true,
     signal,
   });
   try {
-    yield* readTool(running, {
+    const options: ReadToolOptions = {
       stallMs,
       signal,
       failure: (outcome) => toolError(outcome, 'DATABASE_DUMP_FAILED'),
       isComplete: (tail) => closingLine.test(tail.toString('latin1')),
-    });
+    };
+    yield* readParts(running, options, buffers, sandboxLineCut);
   } catch (error) {
     throw await gone(reach, database.name, error);
   }
-  if (code !== null) yield code;
+  if (code !== null) for await (const data of cutParts([code], buffers)) yield { data };
 }
 
 /** That a database is unknown is believed only when the server does not list it any more. */
@@ -125,24 +129,7 @@ async function gone(reach: MysqlDumper['reach'], database: string, error: unknow
 
 /** MariaDB's dumper begins with a line that older clients, and all of MySQL's, take for an error. */
 const sandboxLine = /^\/\*M?!999999\\- enable the sandbox mode \*\/ ?\n/;
-const longestSandboxLine = 128;
-
-export async function* withoutSandboxLine(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let head: Buffer | undefined = Buffer.alloc(0);
-  for await (const chunk of chunks) {
-    if (head === undefined) {
-      yield chunk;
-      continue;
-    }
-    head = Buffer.concat([head, chunk]);
-    if (head.length < longestSandboxLine) continue;
-    yield withoutIt(head);
-    head = undefined;
-  }
-  if (head !== undefined && head.length > 0) yield withoutIt(head);
-}
-
-function withoutIt(head: Buffer): Buffer {
-  const [line = ''] = sandboxLine.exec(head.subarray(0, longestSandboxLine).toString('latin1')) ?? [];
-  return head.subarray(line.length);
-}
+export const sandboxLineCut: HeadCut = {
+  headBytes: 128,
+  lengthIn: (head) => sandboxLine.exec(head.toString('latin1'))?.[0].length ?? 0,
+};

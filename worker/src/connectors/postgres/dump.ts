@@ -1,7 +1,8 @@
 import { XVaultError } from '@xvault/shared/errors.ts';
 import type { DumpUnit } from '../database/dump-source.ts';
 import { partBytes } from '../database/entry-names.ts';
-import { readTool } from '../database/read-tool.ts';
+import type { PartBuffers } from '../database/part-buffers.ts';
+import { type Part, readParts, readTool } from '../database/read-tool.ts';
 import type { FoundTool } from '../database/tool-host.ts';
 import { conninfo } from './conninfo.ts';
 import type { FoundDatabase } from './discover.ts';
@@ -38,30 +39,32 @@ export function dumpUnit(dumper: PostgresDumper, database: FoundDatabase): DumpU
       dump: { file: 'dump.pgc', format: 'pg_custom', part_bytes: partBytes },
       estimated_bytes: database.estimatedBytes,
     },
-    dump: (signal) => dump(dumper, database.name, signal),
+    dump: (buffers, signal) => dump(dumper, database.name, buffers, signal),
   };
 }
 
 async function* dump(
   { reach, tool, stallMs }: PostgresDumper,
   database: string,
+  buffers: PartBuffers,
   signal: AbortSignal,
-): AsyncGenerator<Buffer> {
+): AsyncGenerator<Part> {
   const running = await reach.host.start({
     program: tool.program,
     files: reach.files,
     env: reach.env,
     args: () => [...flags, `--dbname=${conninfo(database)}`],
     stdin: 'ignore',
+    isBulk: true,
     signal,
   });
-  let head = Buffer.alloc(0);
+  let isArchive: boolean | undefined;
   const failure = (outcome: Parameters<typeof toolError>[0]) => toolError(outcome, 'DATABASE_DUMP_FAILED');
-  for await (const chunk of readTool(running, { stallMs, signal, failure })) {
-    if (head.length < archiveMagic.length) head = Buffer.concat([head, chunk.subarray(0, archiveMagic.length)]);
-    yield chunk;
+  for await (const part of readParts(running, { stallMs, signal, failure }, buffers)) {
+    isArchive ??= part.data.subarray(0, archiveMagic.length).equals(archiveMagic);
+    yield part;
   }
-  if (head.subarray(0, archiveMagic.length).equals(archiveMagic)) return;
+  if (isArchive === true) return;
   throw new XVaultError('DATABASE_DUMP_FAILED', { detail: 'what pg_dump wrote is no archive of pg_dump' });
 }
 

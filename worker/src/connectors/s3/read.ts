@@ -5,7 +5,7 @@ import { isPassing, type S3Failure, s3Failure, s3SourceError } from '../../stora
 import { readS3Range } from '../../storage/s3-read.ts';
 import type { FileStream, ItemCode, ReadResult, SkippedItem, SourceEntry } from '../connector.ts';
 import type { Bucket } from './bucket.ts';
-import { withMetadata } from './metadata.ts';
+import { attributesOf, withMetadata } from './metadata.ts';
 
 const tries = 4;
 const rangeBytes = 4 * 1024 * 1024;
@@ -31,7 +31,8 @@ export async function readObject(
         return { ok: false, skipped: skip(listed, 'ITEM_CHANGED', 'the object became large while it was to be read') };
       }
       const data = await collect(body, ContentLength);
-      const entry = withMetadata({ ...listed, sizeBytes: data.length, ...modifiedOf(answer) }, Metadata);
+      const attributes = attributesOf(answer);
+      const entry = withMetadata({ ...listed, sizeBytes: data.length, attributes, ...modifiedOf(answer) }, Metadata);
       return { ok: true, entry, data, changed: false };
     } catch (cause) {
       signal.throwIfAborted();
@@ -63,7 +64,8 @@ export async function openObject(
     const command = new HeadObjectCommand({ Bucket: connection.bucket, Key: key });
     const found = await connection.client.send(command, { abortSignal: signal });
     const { ContentLength = 0, ETag = null, Metadata } = found;
-    const entry = withMetadata({ ...listed, sizeBytes: ContentLength, ...modifiedOf(found) }, Metadata);
+    const attributes = attributesOf(found);
+    const entry = withMetadata({ ...listed, sizeBytes: ContentLength, attributes, ...modifiedOf(found) }, Metadata);
     const ranges = new Ranges(bucket, key, ETag, ContentLength, parallelGets, signal);
     return {
       entry,

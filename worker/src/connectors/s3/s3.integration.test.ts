@@ -230,3 +230,24 @@ test('what is restored to a bucket is read back as it was, times and modes inclu
   expect(await bucket.objects.abortUploads('')).toBe(0);
   await session.close();
 });
+
+test('what the server says of an object comes with its content, small or large', async () => {
+  const bucket = await newBucket();
+  await bucket.put('small', 'content', { colour: 'blue', mode: '0640' });
+  await bucket.put('large', randomBytes(9 * mebibyte), { colour: 'red' });
+  const session = await connect(bucket);
+  const { entries } = await listed(session);
+  const entryOf = (path: string) => entries.filter((entry) => entry.path.equals(Buffer.from(path)));
+  const etag = expect.stringMatching(/^"[0-9a-f-]+"$/);
+  const [small] = await session.readMany(entryOf('small'), signal);
+  const own = { 'meta:colour': 'blue', 'meta:mode': '0640' };
+  expect(small).toMatchObject({ ok: true, entry: { attributes: { etag, content_type: expect.any(String), ...own } } });
+  for (const entry of entryOf('large')) {
+    const stream = await session.open(entry, signal);
+    if (isSkipped(stream)) throw new Error(stream.detail);
+    await stream.close();
+    expect(stream.entry.attributes).toMatchObject({ etag, 'meta:colour': 'red' });
+  }
+  expect(entryOf('large')).toHaveLength(1);
+  await session.close();
+});

@@ -1,8 +1,9 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { archiveOptions } from '@xvault/shared/archive-options.ts';
+import { type ArchiveOptions, archiveOptions } from '@xvault/shared/archive-options.ts';
 import type { Progress } from '@xvault/shared/internal-api.ts';
 import { generateKeyPair, type KeyPair } from '@xvault/shared/sealing.ts';
+import { snapshotRef } from '@xvault/shared/snapshots.ts';
 import { afterAll, beforeAll } from 'vitest';
 import { openArtifact } from '../../artifact/artifact-reader.ts';
 import { never, temporaryFolder } from '../../artifact/codec.test-kit.ts';
@@ -13,6 +14,7 @@ import type { FilePieces, SourceSession } from '../../connectors/connector.ts';
 import { createLocalConnector } from '../../connectors/local/connector.ts';
 import { createLocalFsStorage, localPathOf } from '../../storage/local-fs.ts';
 import { type BackupResult, backupToSnapshot } from './backup.ts';
+import { validateSnapshot } from './validate.ts';
 
 const place = { tenantId: 't', sourceId: 's', snapshotId: 'snap' };
 const provenance = { jobId: 'j', runId: 'r', attempt: 2, workerId: 'w', destinationId: 'd' };
@@ -34,16 +36,20 @@ export async function workbench() {
   const warnings: string[] = [];
   const reports: Progress[] = [];
   async function backup(meddle: Meddling = {}, signal = never): Promise<BackupResult> {
-    const session = await createLocalConnector({ allowedRoots: [source] }).connect({ path: source }, {}, never);
+    const session = await createLocalConnector({ allowedRoots: meddle.allowedRoots ?? [source] }).connect(
+      { path: source },
+      {},
+      never,
+    );
     try {
       return await backupToSnapshot({
-        session: meddling(session, meddle),
+        session: (meddle.wrap ?? asItIs)(meddling(session, meddle)),
         storage,
         place,
         epoch: 3,
         provenance,
         recipients: [keys.recipient],
-        options: archiveOptions.parse({ compression_level: 1 }),
+        options: archiveOptions.parse({ compression_level: 1, ...meddle.options }),
         pool,
         signal,
         onProgress: (progress) => reports.push(progress),
@@ -53,23 +59,44 @@ export async function workbench() {
       await session.close();
     }
   }
+  const open = () => openArtifact({ storage, place, identities: [keys.identity] });
   async function entries(): Promise<IndexEntry[]> {
-    const reader = await openArtifact({ storage, place, identities: [keys.identity] });
+    const reader = await open();
     const all: IndexEntry[] = [];
     for await (const entry of reader.entries(never)) all.push(entry);
     await reader.close();
     return all;
   }
   async function content(entry: IndexEntry | undefined): Promise<Buffer> {
-    const reader = await openArtifact({ storage, place, identities: [keys.identity] });
+    const reader = await open();
     const pieces: Buffer[] = [];
     for await (const piece of reader.readTar(entry?.dataOffset ?? -1, entry?.sizeBytes ?? -1, never))
       pieces.push(piece);
     await reader.close();
     return Buffer.concat(pieces);
   }
+  async function validate({ snapshot: result }: BackupResult) {
+    const { snapshot_id, artifact_bytes, artifact_sha256, index_bytes, index_sha256 } = result;
+    const locator = { storage_backend: 'local_fs', worker_id: 'w', local_path: localPathOf(place) };
+    const stored = { artifact_bytes, artifact_sha256, index_bytes, index_sha256 };
+    const ref = snapshotRef.parse({ snapshot_id, source_id: place.sourceId, locator, ...stored });
+    return validateSnapshot({ storage, place, identities: [keys.identity], ref, level: 'full', signal: never });
+  }
   const snapshot = join(root, localPathOf(place));
-  return { folder, identity: keys.identity, source, root, snapshot, warnings, reports, backup, entries, content };
+  return {
+    folder,
+    identity: keys.identity,
+    source,
+    root,
+    snapshot,
+    warnings,
+    reports,
+    backup,
+    open,
+    entries,
+    content,
+    validate,
+  };
 }
 
 interface Meddling {
@@ -79,6 +106,15 @@ interface Meddling {
   readonly beforeOpen?: () => Promise<void>;
   /** After the first bytes of a large file. */
   readonly whileReading?: () => Promise<void>;
+  /** What a run puts around its session. */
+  readonly wrap?: (session: SourceSession) => SourceSession;
+  readonly options?: Partial<ArchiveOptions>;
+  /** The operator's; the source by default. */
+  readonly allowedRoots?: readonly string[];
+}
+
+function asItIs(session: SourceSession): SourceSession {
+  return session;
 }
 
 /** The real session; at chosen moments something else happens on the disk. */

@@ -3,8 +3,10 @@ import { pathToText } from '../../artifact/path-text.ts';
 import { globPattern } from './browse-glob.ts';
 import type { IndexLine } from './browse-lines.ts';
 
+/** What of a line a test looks at. */
+type Searched = Pick<IndexLine, 'path' | 'plainText' | 'brief'>;
 /** Whether a line is what is looked for. */
-export type LineTest = (line: IndexLine) => boolean;
+export type LineTest = (line: Searched) => boolean;
 
 /** All that is set must hold. Cheap tests come first, for most lines fail. Throws BAD_REQUEST for a pattern that is none. */
 export function searchTest(search: FileSearch): LineTest {
@@ -36,7 +38,7 @@ export function searchTest(search: FileSearch): LineTest {
   return (line) => tests.every((test) => test(line));
 }
 
-function textOf(line: IndexLine): string {
+function textOf(line: Pick<Searched, 'path' | 'plainText'>): string {
   return line.plainText ?? pathToText(line.path);
 }
 

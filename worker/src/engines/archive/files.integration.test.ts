@@ -1,8 +1,9 @@
 import { type FileEntry, type FileSearch, fileEntry, fileSearch } from '@xvault/shared/run-kinds.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type OpenIndex, openIndex } from '../../artifact/artifact-reader.ts';
+import { decodeIndexLine } from '../../artifact/index-line.ts';
 import { BrowseCache } from './browse-cache.ts';
-import { formatMtime, type ListFilesOptions, listFiles } from './files.ts';
+import { formatMtime, type ListFilesOptions, listFiles, toFileEntry } from './files.ts';
 import { makeSnapshot, type TestFolder, testFolder } from './restore-test-kit.ts';
 
 let folder: TestFolder;
@@ -92,6 +93,23 @@ describe('listing files', () => {
     expect(byPath.get('a/c/deep')).toMatchObject({ size_bytes: 1 });
     expect(byPath.get('a/link')).toMatchObject({ type: 'symlink', link_target: '/etc', sha256: null });
     expect(byPath.get('ab')).toMatchObject({ type: 'hardlink', link_target: 'b.txt' });
+  });
+
+  it('tells what a bucket said of an object', () => {
+    const common = {
+      type: 'file',
+      size: 1,
+      mode: 0o644,
+      uid: 0,
+      gid: 0,
+      mtime: '1.000000000',
+      offset: 0,
+      data_offset: 512,
+    };
+    const attributes = { etag: '"ab"', 'meta:colour': 'blue' };
+    const line = decodeIndexLine(JSON.stringify({ ...common, path: 'a', sha256: 'ab'.repeat(32), attributes }));
+    if (line === undefined) throw new Error('a good line');
+    expect(fileEntry.parse(toFileEntry(line)).attributes).toEqual(attributes);
   });
 
   it('searches all below a path; what is asked for must hold all at once', async () => {

@@ -233,6 +233,7 @@ export function toFileEntry(entry: IndexEntry): FileEntry {
     mtime: formatMtime(entry.mtimeNs),
     link_target: entry.linkTarget === null ? null : pathToText(entry.linkTarget),
     sha256: entry.sha256,
+    ...(entry.attributes && { attributes: { ...entry.attributes } }),
   };
 }
 

@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { isSkipped, type ListOptions } from '../../connectors/connector.ts';
 import { createLocalConnector } from '../../connectors/local/connector.ts';
+import { workbench } from './backup.test-kit.ts';
 import { type FilterOptions, filteredSession } from './filter.ts';
 import { sessionWith } from './session-with.ts';
 
@@ -103,4 +104,31 @@ test('files over the limit are counted once, however often the source is measure
 test('following links is asked of the source', async () => {
   const { asked } = await listed({ followSymlinks: true });
   expect(asked[0]?.followSymlinks).toBe(true);
+});
+
+test('what is left out is in no frame that the source makes itself, and what symlinks lead to is', async () => {
+  const bench = await workbench();
+  await using _folder = bench.folder;
+  const beside = join(bench.folder.path, 'beside');
+  await mkdir(join(bench.source, 'cache/deep'), { recursive: true });
+  await mkdir(join(bench.source, 'kept'));
+  await mkdir(beside);
+  for (const path of ['cache/deep/x', 'kept/a.log', 'kept/b']) await writeFile(join(bench.source, path), path);
+  for (const name of ['large', 'just']) await writeFile(join(bench.source, name), Buffer.alloc(name.length * 1000));
+  await writeFile(join(beside, 'linked'), 'beside');
+  await symlink(beside, join(bench.source, 'outside'));
+  await symlink('kept/b', join(bench.source, 'inside'));
+  const options = { include: [], exclude: ['cache', '*.log'], maxFileBytes: 4000, followSymlinks: true };
+  await bench.backup({
+    wrap: (session) => filteredSession(session, { ...options, followRoots: [beside] }).session,
+    options: { follow_symlinks: true },
+    allowedRoots: [bench.folder.path],
+  });
+  const entries = await bench.entries();
+  expect(entries.map(({ path, type }) => `${path} ${type}`)).toEqual([
+    ...['. directory', 'inside file', 'just file', 'kept directory', 'kept/b file'],
+    ...['outside directory', 'outside/linked file'],
+  ]);
+  expect((await bench.content(entries.at(-1))).toString()).toBe('beside');
+  expect(bench.warnings).toEqual([]);
 });

@@ -45,7 +45,7 @@ export interface JobOptions {
   readonly signal: AbortSignal;
 }
 
-const pollMs = 100;
+const pollMs = 50;
 const statsMs = 1000;
 const stopWaitMs = 15_000;
 

@@ -7,6 +7,9 @@ import { createGunzip, createGzip } from 'node:zlib';
 import { XVaultError } from '@xvault/shared/errors.ts';
 import { z } from 'zod';
 
+/** Each piece of a stream costs more than a line. */
+const linesTogether = 500;
+
 /** One object of a version. */
 export const manifestEntry = z.strictObject({
   path: z.string().min(1),
@@ -97,5 +100,8 @@ export async function sha256OfFile(path: string): Promise<string> {
 
 function* lines(head: ManifestHeader, entries: readonly ManifestEntry[]): Generator<string> {
   yield `${JSON.stringify({ format: 'xvault-sync-manifest', format_version: 1, ...head })}\n`;
-  for (const entry of entries) yield `${JSON.stringify(entry)}\n`;
+  for (let at = 0; at < entries.length; at += linesTogether) {
+    const some = entries.slice(at, at + linesTogether);
+    yield some.map((entry) => `${JSON.stringify(entry)}\n`).join('');
+  }
 }

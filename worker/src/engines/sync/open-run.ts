@@ -26,6 +26,8 @@ export interface RcloneRunOptions {
   /** Null where the job does not encrypt. */
   readonly crypt: CryptSecret | null;
   readonly flags?: readonly string[];
+  /** Authorities that the operator trusts beside the system's, PEM. */
+  readonly extraCaPem?: string | undefined;
   readonly onLine: (line: LogLine) => void;
   readonly signal: AbortSignal;
 }
@@ -62,7 +64,10 @@ export async function openRcloneRun(options: RcloneRunOptions): Promise<RcloneRu
       directory: directory.path,
       config: renewsToken ? { path } : { text },
       env: { HTTP_PROXY: proxy.url, HTTPS_PROXY: proxy.url, NO_PROXY: '' },
-      flags: [...(options.flags ?? []), ...(await trustFlags([source, destination, target], directory.path))],
+      flags: [
+        ...(options.flags ?? []),
+        ...(await trustFlags([source, destination, target], options.extraCaPem, directory.path)),
+      ],
       onLine: options.onLine,
       signal,
     });
@@ -93,8 +98,12 @@ function destinationRemote({ remote }: Side, crypt: CryptSecret | null): RemoteO
 }
 
 /** rclone trusts either the system's certificates or those of one file, so the file has both. */
-async function trustFlags(sides: readonly (Side | undefined)[], directory: string): Promise<string[]> {
-  const own = sides.flatMap((side) => (side?.remote.caPem == null ? [] : [side.remote.caPem]));
+async function trustFlags(
+  sides: readonly (Side | undefined)[],
+  extraCaPem: string | undefined,
+  directory: string,
+): Promise<string[]> {
+  const own = [extraCaPem, ...sides.map((side) => side?.remote.caPem)].filter((pem) => pem != null);
   if (own.length === 0) return [];
   const system = await readFile(systemCertificates, 'utf8').catch(() => '');
   const path = join(directory, 'trusted.pem');

@@ -26,9 +26,9 @@ export interface SentinelCheck {
 export async function claimDestination(check: SentinelCheck): Promise<'new' | 'known'> {
   const { rc, rawFs, dstFs, jobId, directory, signal } = check;
   const request = { fs: rawFs, recursive: false, filesOnly: false, withMtime: false, withHashes: false };
-  const isEmpty = (await listOrEmpty(rc, request, signal)).length === 0;
-  if (!isEmpty) {
-    await requireSentinel(check);
+  const [there, found] = await Promise.all([listOrEmpty(rc, request, signal), readSentinel(check)]);
+  if (there.length > 0) {
+    requireJob(found, jobId);
     return 'known';
   }
   const content = { format: 'xvault-sync', format_version: 1, job_id: jobId };
@@ -38,10 +38,19 @@ export async function claimDestination(check: SentinelCheck): Promise<'new' | 'k
 }
 
 /** Throws SYNC_SENTINEL_MISSING unless the sentinel is there, opens, and names the job. */
-export async function requireSentinel({ rc, dstFs, jobId, directory, signal }: Omit<SentinelCheck, 'rawFs'>) {
+export async function requireSentinel(check: Omit<SentinelCheck, 'rawFs'>): Promise<void> {
+  requireJob(await readSentinel(check), check.jobId);
+}
+
+/** Null when there is none that the key opens. */
+async function readSentinel({ rc, dstFs, directory, signal }: Omit<SentinelCheck, 'rawFs'>): Promise<string | null> {
   const path = await fetchFile(rc, { fs: dstFs, path: sentinelFile }, directory, `found-${sentinelFile}`, signal);
-  if (path === null) throw missing('there is no sentinel that this key opens');
-  const found = sentinel.safeParse(parse(await readFile(path, 'utf8')));
+  return path === null ? null : readFile(path, 'utf8');
+}
+
+function requireJob(text: string | null, jobId: string): void {
+  if (text === null) throw missing('there is no sentinel that this key opens');
+  const found = sentinel.safeParse(parse(text));
   if (!found.success || found.data.job_id !== jobId) throw missing('the sentinel is of another job');
 }
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type SyncOptions, syncOptions } from '@xvault/shared/sync-options.ts';
 import { createAddressGuard } from '../../net/guard.ts';
+import { rcloneFilter } from './filter.ts';
 import type { Version } from './layout.ts';
 import { openRcloneRun, type RcloneRun } from './open-run.ts';
 import { makeRunDirectory } from './rclone/run-directory.ts';
@@ -10,6 +11,7 @@ import type { VersionStore } from './resolve.ts';
 import { restoreVersion, type SyncRestore } from './restore.ts';
 import { retainVersions } from './retain.ts';
 import { nothingToClose, type Side } from './sides/side.ts';
+import { listSource } from './source-listing.ts';
 import { runSync, type SyncOutcome } from './sync.ts';
 import { TransferLog } from './transfer-log.ts';
 import { type SyncValidation, validateVersion } from './validate.ts';
@@ -31,6 +33,8 @@ export interface SyncRunner {
   ): Promise<SyncOutcome>;
   restore(version: Version, to: string, more?: Partial<SyncRestore>): ReturnType<typeof restoreVersion>;
   retain(dropped: Version, keep: readonly Version[]): ReturnType<typeof retainVersions>;
+  /** Paths of the source that a job with these patterns would take. */
+  list(patterns: Partial<SyncOptions>): Promise<string[]>;
   validate(version: Version, level: 'quick' | 'full'): Promise<SyncValidation>;
   remove(): Promise<void>;
 }
@@ -121,6 +125,12 @@ export async function makeSyncRunner(encrypted: boolean): Promise<SyncRunner> {
         { target: to },
       ),
     retain: (dropped, keep) => open((run, _, directory) => retainVersions(storeOf(run, directory), dropped, keep)),
+    list: (patterns) =>
+      open(async (run) => {
+        const filter = rcloneFilter(syncOptions.parse(patterns));
+        const listing = { rc: run.rclone.rc, fs: run.srcFs, withMtime: false, isBucket: false, filter, signal: never };
+        return [...(await listSource(listing)).objects.keys()];
+      }),
     validate: (version, level) =>
       open((run, _, directory) => validateVersion(storeOf(run, directory), version, level, () => undefined)),
     remove: () => rm(root, { recursive: true, force: true }),

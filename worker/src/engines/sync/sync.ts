@@ -134,8 +134,8 @@ interface Past {
 async function readPast(run: SyncRun): Promise<Past> {
   const { dstFs, directory, signal, rclone } = run;
   const { rc } = rclone;
-  await claimDestination({ ...run, rc });
-  const history = await readHistory(rc, dstFs, signal);
+  // Looking into it changes nothing, so it need not wait for whose it is.
+  const [, history] = await Promise.all([claimDestination({ ...run, rc }), readHistory(rc, dstFs, signal)]);
   const newest = history.versions.at(-1);
   const previous = newest === undefined ? null : await fetchManifest(rc, dstFs, newest, directory, signal);
   if (previous === null) return { history, previous, before: await readCurrent(rc, dstFs, signal) };

@@ -52,7 +52,7 @@ const rules: readonly (readonly [RegExp, Classified])[] = [
     { event: 'ERROR_RATE_LIMIT', source: 'SOURCE_RATE_LIMITED', destination: 'STORAGE_UNREACHABLE' },
   ],
   [
-    /no space left|too big for remaining disk space|insufficient_space|disk full|507 insufficient|552 |enospc|dquot|disk quota|not enough space/i,
+    /no space left|too big for remaining disk space|insufficient_space|disk full|507 insufficient|552 |enospc|edquot|disk quota|not enough space/i,
     { event: 'ERROR_STORAGE_FULL', source: 'SOURCE_READ_FAILED', destination: 'STORAGE_FULL' },
   ],
   [

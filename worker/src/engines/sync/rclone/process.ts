@@ -11,6 +11,7 @@ import { featuresOf, type RcloneFeatures } from './version.ts';
 
 const startTimeoutMs = 15_000;
 const versionAnswer = z.object({ version: z.string() });
+const pidAnswer = z.object({ pid: z.int() });
 
 export interface RcloneOptions {
   readonly binary: string;
@@ -63,8 +64,10 @@ export async function startRclone(options: RcloneOptions): Promise<Rclone> {
   try {
     const port = await servedPort(child, options.onLine, options.signal);
     const rc = new RcClient({ port, user, password });
-    const { version } = versionAnswer.parse(await rc.call('core/version', {}, options.signal));
-    const pid = z.object({ pid: z.int() }).parse(await rc.call('core/pid', {}, options.signal)).pid;
+    const ask = (method: string) => rc.call(method, {}, options.signal);
+    const [aboutVersion, aboutProcess] = await Promise.all([ask('core/version'), ask('core/pid')]);
+    const { version } = versionAnswer.parse(aboutVersion);
+    const { pid } = pidAnswer.parse(aboutProcess);
     return {
       rc,
       features: featuresOf(version),

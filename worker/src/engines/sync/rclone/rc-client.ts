@@ -58,16 +58,18 @@ export class RcClient {
     }
   }
 
-  /** The content of one object, as it reads through its remote. Throws RcError when it cannot be opened. */
-  async open(fs: string, path: string, signal: AbortSignal): Promise<IncomingMessage> {
+  /** The content of one object from a byte on, as it reads through its remote. Throws RcError when it cannot be opened. */
+  async open(fs: string, path: string, signal: AbortSignal, fromByte = 0): Promise<IncomingMessage> {
     const { port, user, password } = this.#address;
     const name = `/[${encodeURIComponent(fs)}]/${path.split('/').map(encodeURIComponent).join('/')}`;
-    const options = { host: '127.0.0.1', port, path: name, agent: this.#agent, auth: `${user}:${password}`, signal };
+    const headers = fromByte === 0 ? {} : { range: `bytes=${fromByte}-` };
+    const auth = `${user}:${password}`;
+    const options = { host: '127.0.0.1', port, path: name, agent: this.#agent, auth, headers, signal };
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       const failed = (error: Error) => reject(signal.aborted ? signal.reason : gone(error));
       request(options, resolve).once('error', failed).end();
     });
-    if (response.statusCode === 200) return response;
+    if (response.statusCode === (fromByte === 0 ? 200 : 206)) return response;
     throw new RcError('open', response.statusCode ?? 0, (await text(response)).slice(0, 500));
   }
 

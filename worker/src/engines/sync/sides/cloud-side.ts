@@ -5,6 +5,9 @@ import { refreshToken } from '../oauth/refresh.ts';
 import { dropboxRemote, googleDriveRemote, type OauthApp } from '../remotes/cloud.ts';
 import { nothingToClose, type Side } from './side.ts';
 
+/** A short question is answered within that. */
+const reusableMs = 300_000;
+
 export interface ProviderSettings {
   /** Undefined where the operator gave none. */
   readonly app: OauthApp | undefined;
@@ -15,8 +18,10 @@ export interface ProviderSettings {
 export interface CloudLogin {
   readonly google: ProviderSettings;
   readonly dropbox: ProviderSettings;
-  /** rclone's form of the connection's token, unsealed; null where the source has no connection. */
-  readonly tokenJson: string | null;
+  /** Null where there is none, or none any more; `tokenJson` is rclone's form of its token, unsealed. */
+  readonly connection: { readonly status: 'active' | 'reauthorize'; readonly tokenJson: string } | null;
+  /** A token that still holds is used as it is. */
+  readonly reusesToken: boolean;
   /** Told of the renewed token, which is to be sealed and kept at once. */
   readonly onToken: (token: OauthToken) => Promise<void>;
   /** Flags for operators; never values. */
@@ -58,9 +63,16 @@ async function renew(name: 'gdrive' | 'dropbox', settings: ProviderSettings, log
   if (app === undefined) {
     throw new XVaultError(isGoogle ? 'ERR_GDRIVE_NO_CLIENT_CREDENTIALS' : 'OAUTH_NOT_CONFIGURED');
   }
-  const parsed = oauthToken.safeParse(parse(login.tokenJson));
+  const { connection } = login;
+  login.diagnose(`${name}.connection_status`, connection?.status ?? null);
+  if (connection === null) throw new XVaultError(isGoogle ? 'ERR_GDRIVE_SOURCE_LOOKUP' : 'CONNECTION_REAUTHORIZE');
+  const parsed = oauthToken.safeParse(parse(connection.tokenJson));
   login.diagnose(`${name}.refresh_token_present`, parsed.success);
   if (!parsed.success) throw new XVaultError(isGoogle ? 'ERR_GDRIVE_NO_REFRESH_TOKEN' : 'CONNECTION_REAUTHORIZE');
+  if (connection.status === 'reauthorize') {
+    throw new XVaultError('CONNECTION_REAUTHORIZE', { detail: 'the provider refused the token before' });
+  }
+  if (login.reusesToken && holdsFor(parsed.data) > reusableMs) return { app, tokenJson: JSON.stringify(parsed.data) };
   try {
     const token = await refreshToken({ app, tokenUrl, token: parsed.data, signal });
     login.diagnose(`${name}.pre_refresh_ok`, true);
@@ -76,9 +88,13 @@ async function renew(name: 'gdrive' | 'dropbox', settings: ProviderSettings, log
   }
 }
 
-function parse(text: string | null): unknown {
+function holdsFor({ expiry }: OauthToken): number {
+  return Date.parse(expiry) - Date.now();
+}
+
+function parse(text: string): unknown {
   try {
-    return text === null ? null : JSON.parse(text);
+    return JSON.parse(text);
   } catch {
     // Damaged is as good as missing.
     return null;

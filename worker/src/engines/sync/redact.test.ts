@@ -1,0 +1,57 @@
+import { describe, expect, it } from 'vitest';
+import { parseLogLine } from './rclone/log-line.ts';
+import { redact } from './redact.ts';
+import { TransferLog } from './transfer-log.ts';
+
+const canary = 'cAnArY0123456789+/=';
+
+describe('words for operators', () => {
+  it.each([
+    `Authorization: Bearer ${canary}`,
+    `"authorization": "Basic ${canary}"`,
+    `Get "https://bucket/?X-Amz-Credential=${canary}&X-Amz-Signature=${canary}": EOF`,
+    `Get "https://user:${canary}@host/path": refused`,
+    `{"access_token":"${canary}","refresh_token":"${canary}"}`,
+    `oauth2: cannot fetch token: client_secret=${canary}`,
+    `password = ${canary}`,
+    `-----BEGIN OPENSSH PRIVATE KEY-----\n${canary}\n-----END OPENSSH PRIVATE KEY-----`,
+    `-----BEGIN RSA PRIVATE KEY-----\n${canary}`,
+  ])('hold no credential: %s', (words) => {
+    expect(redact(words)).not.toContain(canary);
+  });
+
+  it('keep what helps', () => {
+    const words = 'Failed to copy: AccessDenied: status code: 403, request id: tx0001';
+    expect(redact(words)).toBe(words);
+  });
+});
+
+describe('the log of a transfer', () => {
+  const line = (level: string, msg: string, object?: string, objectType = '*local.Object') =>
+    parseLogLine(JSON.stringify({ level, msg, ...(object === undefined ? {} : { object, objectType }) }));
+
+  it('sorts items from the rest, and tells operators redacted words of bounded length', () => {
+    const told: string[] = [];
+    const log = new TransferLog((words) => told.push(words));
+    log.add(line('info', 'Copied (new)', 'a.txt'));
+    log.add(line('error', 'Failed to copy: permission denied', 'b.txt'));
+    log.add(line('error', `password=${canary} ${'x'.repeat(5000)}`));
+    log.add(line('warning', 'not important'));
+    log.add(line('error', 'rc: "operations/list": error: nothing'));
+    log.add(parseLogLine('Fatal error: not JSON at all'));
+    expect(log.takeItemErrors()).toEqual([{ path: 'b.txt', words: 'Failed to copy: permission denied' }]);
+    expect(log.takeItemErrors()).toEqual([]);
+    expect(log.wasCopied('a.txt')).toBe(true);
+    expect(log.wasCopied('b.txt')).toBe(false);
+    expect(log.lastError).toBe('Fatal error: not JSON at all');
+    expect(told).toHaveLength(4);
+    expect(told.join('')).not.toContain(canary);
+    for (const words of told) expect(words.length).toBeLessThanOrEqual(2000);
+  });
+
+  it('takes a whole remote for no item', () => {
+    const log = new TransferLog(() => undefined);
+    log.add(line('error', 'error reading destination', 'S3 bucket x', '*s3.Fs'));
+    expect(log.takeItemErrors()).toEqual([]);
+  });
+});
