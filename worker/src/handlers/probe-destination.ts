@@ -15,7 +15,7 @@ const probeBytes = 1024;
 export async function probeDestination(
   context: RunContext<'probe'>,
   { destination }: DestinationQuestion,
-  deps: Pick<HandlerDeps, 'config' | 'storage' | 'workerId'>,
+  deps: Pick<HandlerDeps, 'config' | 'guard' | 'storage' | 'workerId'>,
 ): Promise<ResultInput<'probe'>> {
   if (destination.type === 'sftp') return probeSyncDestination(context, destination, deps);
   const { start, signal } = context;

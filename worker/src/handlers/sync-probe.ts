@@ -17,7 +17,7 @@ const probeBytes = 1024;
 export async function probeSyncDestination(
   context: Pick<RunContext<'probe'>, 'start' | 'signal' | 'keep' | 'note'>,
   connection: DestinationConnection,
-  deps: Pick<HandlerDeps, 'config'>,
+  deps: Pick<HandlerDeps, 'config' | 'guard'>,
 ): Promise<ResultInput<'probe'>> {
   const begun = performance.now();
   const { start, signal } = context;

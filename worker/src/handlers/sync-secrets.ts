@@ -120,7 +120,9 @@ export class ConnectionKeeper {
   }
 
   async #unsealed({ token_sealed }: NonNullable<StartResponse['connection']>): Promise<string> {
-    return unseal(token_sealed, [this.#config.XVAULT_CREDENTIALS_IDENTITY]);
+    const text = await unseal(token_sealed, [this.#config.XVAULT_CREDENTIALS_IDENTITY]);
+    this.#token = readToken(text);
+    return text;
   }
 
   /** Says what is known of the keys so far; never the keys. */

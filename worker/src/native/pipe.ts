@@ -14,7 +14,7 @@ const nothing: PipeRead = { bytes: 0, ended: true, stalled: false, sha256: Buffe
 
 export function openPipe(): NativePipe {
   const { pipe, writeFd } = native.startPipe();
-  const threads = native.startThreads(1, -1);
+  const threads = native.startThreads(1, -1, Buffer.alloc(0));
   let isClosed = false;
   return {
     writeFd,

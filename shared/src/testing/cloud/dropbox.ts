@@ -87,8 +87,16 @@ export class DropboxApi {
   #download(path: string, range: string | undefined): ApiAnswer {
     const entry = this.#entries.get(path.toLowerCase()) ?? [...this.#entries.values()].find(({ id }) => id === path);
     if (entry?.content == null) return notFound('path/not_found');
-    return { ...ranged(entry.content, range), headers: { 'dropbox-api-result': JSON.stringify(metadataOf(entry)) } };
+    return { ...ranged(entry.content, range), headers: { 'dropbox-api-result': inHeader(metadataOf(entry)) } };
   }
+}
+
+/** Headers hold ASCII alone. */
+function inHeader(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[^\x20-\x7e]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 /** Errors of an endpoint's own come with 409. */

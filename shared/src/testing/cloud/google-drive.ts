@@ -48,6 +48,12 @@ export class DriveApi {
     this.#files.delete(id);
   }
 
+  /** Names in a folder need not be unique. */
+  move(id: string, parent: string): void {
+    const file = this.#files.get(id);
+    if (file !== undefined) this.#files.set(id, { ...file, parents: [parent] });
+  }
+
   addSharedDrive(name: string): string {
     const id = this.#add({ name, mimeType: folderType, parents: [], content: null });
     this.#drives.set(id, name);

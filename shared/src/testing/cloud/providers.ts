@@ -39,6 +39,8 @@ export interface TestProviders {
   readonly calls: string[];
   /** What API calls are answered with before the real answer, one for each. */
   readonly refusals: ApiAnswer[];
+  /** The next contents of more bytes than that end there, with the connection. */
+  readonly cuts: number[];
   /** By this server's own address. */
   url(path: string): string;
   /** Signs in at the authorization address and consents; gives what the provider sends back. */
@@ -61,6 +63,7 @@ export async function startProviders(): Promise<TestProviders> {
   const [drive, dropboxFiles] = [new DriveApi(), new DropboxApi()];
   const calls: string[] = [];
   const refusals: ApiAnswer[] = [];
+  const cuts: number[] = [];
 
   const answer = (request: ApiRequest): Answer | ApiAnswer => {
     const { path, query, headers, body } = request;
@@ -82,7 +85,7 @@ export async function startProviders(): Promise<TestProviders> {
   };
   const [key, cert] = await Promise.all([readFile(certificate.keyFile), readFile(certificate.certFile)]);
   const server = createServer({ key, cert }, (request, response) => {
-    void serve(request, response, answer).catch((error: unknown) => response.destroy(error as Error));
+    void serve(request, response, answer, cuts).catch((error: unknown) => response.destroy(error as Error));
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -99,6 +102,7 @@ export async function startProviders(): Promise<TestProviders> {
     dropboxFiles,
     calls,
     refusals,
+    cuts,
     url: (path) => `https://localhost:${port}${path}`,
     async consent(authorizeUrl) {
       const response = await fetch(authorizeUrl, { redirect: 'manual' });
@@ -119,6 +123,7 @@ async function serve(
   request: IncomingMessage,
   response: ServerResponse,
   answer: (request: ApiRequest) => Answer | ApiAnswer,
+  cuts: number[],
 ): Promise<void> {
   const { pathname: path, searchParams: query } = new URL(request.url ?? '', 'https://localhost');
   const { method = 'GET', headers } = request;
@@ -128,6 +133,11 @@ async function serve(
   if ('bytes' in given) {
     const length = unmeasured === undefined ? { 'content-length': given.bytes.length } : {};
     response.writeHead(given.status, { 'content-type': 'application/octet-stream', ...length, ...more });
+    const [cut] = cuts;
+    if (cut !== undefined && given.bytes.length > cut) {
+      cuts.shift();
+      return void response.write(given.bytes.subarray(0, cut), () => response.destroy());
+    }
     // In two writes, so that the length is not known to the client where it is not told.
     response.write(given.bytes.subarray(0, 1));
     return void response.end(given.bytes.subarray(1));

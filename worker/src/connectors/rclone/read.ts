@@ -6,7 +6,9 @@ import type { FileStream, ItemCode, ReadResult, SkippedItem, SourceEntry } from 
 import { isPassing, listDirectory, type RcloneLink, sourceError } from './link.ts';
 
 const tries = 4;
-const baseDelayMs = 500;
+/** Some backends cut the answer off where they may not read a file, and say no more. */
+const unclearTries = 3;
+const baseDelayMs = 250;
 /** Until rclone's log has come through its pipe. */
 const logWaitMs = 100;
 /** Google exports no document larger than this. */
@@ -126,7 +128,8 @@ async function whatNow(
   const isCut = !(error instanceof RcError);
   if (told.event === 'ERROR_NOT_FOUND') return skip(listed, 'ITEM_VANISHED', words);
   if (told.event === 'ERROR_PERMISSION') return skip(listed, 'ITEM_UNREADABLE', words);
-  if (attempt < tries && (isCut || isPassing(told) || told.event === 'ERROR_INTERNAL')) {
+  const isUnclear = isCut || told.event === 'ERROR_INTERNAL';
+  if (attempt < (isUnclear ? unclearTries : isPassing(told) ? tries : 0)) {
     await sleep(baseDelayMs * 2 ** attempt, undefined, { signal });
     return 'again';
   }

@@ -26,9 +26,15 @@ export interface SentinelCheck {
 export async function claimDestination(check: SentinelCheck): Promise<'new' | 'known'> {
   const { rc, rawFs, dstFs, jobId, directory, signal } = check;
   const request = { fs: rawFs, recursive: false, filesOnly: false, withMtime: false, withHashes: false };
-  const [there, found] = await Promise.all([listOrEmpty(rc, request, signal), readSentinel(check)]);
-  if (there.length > 0) {
-    requireJob(found, jobId);
+  const [listing, reading] = await Promise.allSettled([listOrEmpty(rc, request, signal), readSentinel(check)]);
+  // The listing's error first: it says more of what is wrong.
+  if (listing.status === 'rejected') throw listing.reason;
+  if (reading.status === 'rejected') throw reading.reason;
+  const there = listing.value;
+  // A sentinel that was cut short, and nothing else: the first attempt went no further.
+  const isBegun = there.length === 1 && there[0]?.isDirectory === false && parse(reading.value ?? '') === undefined;
+  if (there.length > 0 && !isBegun) {
+    requireJob(reading.value, jobId);
     return 'known';
   }
   const content = { format: 'xvault-sync', format_version: 1, job_id: jobId };

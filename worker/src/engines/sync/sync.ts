@@ -135,7 +135,10 @@ async function readPast(run: SyncRun): Promise<Past> {
   const { dstFs, directory, signal, rclone } = run;
   const { rc } = rclone;
   // Looking into it changes nothing, so it need not wait for whose it is.
-  const [, history] = await Promise.all([claimDestination({ ...run, rc }), readHistory(rc, dstFs, signal)]);
+  const [claim, reading] = await Promise.allSettled([claimDestination({ ...run, rc }), readHistory(rc, dstFs, signal)]);
+  if (claim.status === 'rejected') throw claim.reason;
+  if (reading.status === 'rejected') throw reading.reason;
+  const history = reading.value;
   const newest = history.versions.at(-1);
   const previous = newest === undefined ? null : await fetchManifest(rc, dstFs, newest, directory, signal);
   if (previous === null) return { history, previous, before: await readCurrent(rc, dstFs, signal) };

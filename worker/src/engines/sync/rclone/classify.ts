@@ -20,7 +20,7 @@ export interface Classified {
 
 const rules: readonly (readonly [RegExp, Classified])[] = [
   [
-    /unable to authenticate|invalidaccesskeyid|signaturedoesnotmatch|530 |login incorrect|401 unauthorized|logon failure|status_logon_failure|attempted logon is invalid|invalid_access_token|expired_access_token/i,
+    /unable to authenticate|invalidaccesskeyid|signaturedoesnotmatch|530 |login incorrect|401 unauthorized|error 401|autherror|logon failure|status_logon_failure|attempted logon is invalid|invalid_access_token|expired_access_token/i,
     { event: 'ERROR_AUTH', source: 'SOURCE_AUTH_FAILED', destination: 'STORAGE_AUTH_FAILED' },
   ],
   [
