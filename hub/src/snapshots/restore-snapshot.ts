@@ -33,11 +33,7 @@ export async function restoreSnapshot(
     once(trx, { tenantId, scope: `restore:${snapshotId}`, key }, async () => {
       const needsKey = !isEncrypted && identitySealed === null;
       const { snapshot, tenant, ref } = await lockReadable(trx, tenantId, snapshotId, { needsKey });
-      const target = await freezeTarget(
-        trx,
-        { tenant, sourceId: snapshot.source_id, engine: ref.engine },
-        body.target,
-      );
+      const target = await freezeTarget(trx, { tenant, sourceId: snapshot.source_id, engine: ref.engine }, body.target);
       const exportId = target.type === 'export' ? newId() : null;
       const expiresAt = new Date(Date.now() + config.exportTtlHours * 3_600_000);
       const connection = targetConnection(target);

@@ -1,5 +1,4 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as otherWork } from 'node:timers/promises';
 import { z } from 'zod';
@@ -7,6 +6,7 @@ import { ApiClient } from '../api/client.ts';
 import { backUp, makeJob, makeTenant } from '../demo/api-steps.ts';
 import { type Platform, startPlatform } from '../platform/start-platform.ts';
 import type { BenchContext, BenchResult } from './bench.ts';
+import { workerMemoryMiB } from './process-memory.ts';
 import { median, round } from './statistics.ts';
 
 const folders = 100;
@@ -45,6 +45,7 @@ async function measure(
   const { jobId } = await makeJob(api, { title: tree, body, localPath: tree, allowNetworks: [] }, follow);
   const { snapshot } = await backUp(api, jobId, follow);
   say(`backed up: ${snapshot.entry_count} entries`);
+  const backupPeakMiB = await workerMemoryMiB(platform, 'VmHWM');
   await platform.killWorker('SIGTERM');
   await platform.startWorker();
   // A connection that lay idle meanwhile may be closed in this very moment.
@@ -55,7 +56,7 @@ async function measure(
     const page = await api.get(`/api/v1/snapshots/${snapshot.id}/files?${query}`, filesPage);
     return { ...page, seconds: (performance.now() - startMs) / 1000 };
   };
-  const idleMiB = await memoryMiB(platform, 'VmRSS');
+  const idleMiB = await workerMemoryMiB(platform, 'VmRSS');
   const first = await ask('limit=100');
   let wholeSeconds = first.seconds;
   let found = first.entries.length;
@@ -92,17 +93,11 @@ async function measure(
     searchBySizeSeconds: bySize.seconds,
     searchByPatternSeconds: byName.seconds,
     idleRssMiB: idleMiB,
-    peakRssMiB: await memoryMiB(platform, 'VmHWM'),
+    backupPeakRssMiB: backupPeakMiB,
+    peakRssMiB: await workerMemoryMiB(platform, 'VmHWM'),
   };
   const rounded = Object.fromEntries(Object.entries(figures).map(([name, value]) => [name, round(value)]));
   return { bench: 'browse', ratios: {}, figures: rounded };
-}
-
-async function memoryMiB({ worker }: Platform, what: 'VmRSS' | 'VmHWM'): Promise<number> {
-  const status = await readFile(`/proc/${worker?.pid}/status`, 'utf8');
-  const match = new RegExp(`^${what}:\\s+(\\d+) kB$`, 'm').exec(status);
-  if (match === null) throw new Error('the kernel does not tell the memory of the worker');
-  return Number(match[1]) / 1024;
 }
 
 /** Empty files: only their number matters here. */

@@ -1,5 +1,3 @@
-import { statfs } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { archiveOptions } from '@xvault/shared/archive-options.ts';
 import { generateKeyPair } from '@xvault/shared/sealing.ts';
 import { startRadosgw } from '@xvault/shared/testing/radosgw.ts';
@@ -11,6 +9,7 @@ import { createS3Storage } from '../../../worker/src/storage/s3.ts';
 import { connectS3 } from '../../../worker/src/storage/s3-client.ts';
 import { S3Objects } from '../../../worker/src/storage/s3-objects.ts';
 import type { BenchContext, BenchResult } from './bench.ts';
+import { demandDisk } from './disk.ts';
 import { noiseSession, wantedContent, wantedPath } from './noise-source.ts';
 import { median, round } from './statistics.ts';
 
@@ -105,10 +104,4 @@ async function findEntry(opening: Parameters<typeof openArtifact>[0], signal: Ab
     await reader.close();
   }
   throw new Error('the file is not in the index');
-}
-
-async function demandDisk(bytes: number): Promise<void> {
-  const { bavail, bsize } = await statfs(tmpdir());
-  if (bavail * bsize >= bytes) return;
-  throw new Error(`this takes ${round(bytes / gibibyte, 0)} GiB of disk in ${tmpdir()}; give a smaller --gib`);
 }

@@ -66,6 +66,7 @@ async function backUp(
         dstFs: run.dstFs,
         sourceMtimes: source?.listsMtimes ?? false,
         sourceIsBucket: spec.source.type === 's3',
+        movesByDeleting: destination?.remote.options.type === 's3' && options.mode === 'sync',
         tellsRoom: destination?.remote.options.type !== 's3',
         // Each block of crypt proves itself; elsewhere a hash must be known to see a change of the stored bytes.
         hashes: crypt !== null ? 'none' : destination?.remote.hashes === 'listed' ? 'listed' : 'read',

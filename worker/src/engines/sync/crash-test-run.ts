@@ -37,6 +37,7 @@ await runSync({
   dstFs: run.dstFs,
   sourceMtimes: true,
   sourceIsBucket: false,
+  movesByDeleting: false,
   tellsRoom: true,
   hashes: 'read',
   jobId: 'job',

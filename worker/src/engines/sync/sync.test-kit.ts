@@ -94,6 +94,7 @@ export async function makeSyncRunner(encrypted: boolean): Promise<SyncRunner> {
           dstFs: run.dstFs,
           sourceMtimes: true,
           sourceIsBucket: false,
+          movesByDeleting: false,
           tellsRoom: true,
           hashes: encrypted ? 'none' : 'read',
           jobId: 'job',

@@ -36,6 +36,8 @@ export interface SyncRun {
   /** What a listing of each side gives for nothing. */
   readonly sourceMtimes: boolean;
   readonly sourceIsBucket: boolean;
+  /** What is replaced is kept by a copy and a delete, which rclone counts: a bucket has nothing else. */
+  readonly movesByDeleting: boolean;
   /** Whether the destination can say how much room it has. */
   readonly tellsRoom: boolean;
   readonly hashes: HashOrigin;
@@ -78,7 +80,8 @@ export async function runSync(run: SyncRun): Promise<SyncOutcome> {
   const version: Version = { number: history.next, epoch: run.epoch };
   const known = [...past.before.keys()].filter((path) => !isBelowAny(path, source.unreadable));
   const paths = new Set(source.objects.keys());
-  const mayDelete = guardDeletes(new Set(known), paths, options);
+  const allowed = guardDeletes(new Set(known), paths, options);
+  const mayDelete = allowed + (run.movesByDeleting ? known.filter((path) => paths.has(path)).length : 0);
   await requireRoom(run, source, past);
 
   const inTheWay = pathsInTheWay(new Set(known), paths);
