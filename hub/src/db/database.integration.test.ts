@@ -137,8 +137,9 @@ describe('on PostgreSQL', () => {
       await openDatabase(url, { logger }),
     ];
     try {
-      await migrate(hung, logger);
-      await hung.db.insertInto('settings').values({ key: 'k', value: '{"v":1}' }).execute();
+      // By the one that may take its time: the limit would end a slow migration as well.
+      await migrate(other, logger);
+      await other.db.insertInto('settings').values({ key: 'k', value: '{"v":1}' }).execute();
       const holding = Promise.withResolvers<void>();
       const hanging = hung.db.transaction().execute(async (trx) => {
         await trx.updateTable('settings').set({ value: '{"v":2}' }).where('key', '=', 'k').execute();

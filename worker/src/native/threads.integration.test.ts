@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
@@ -19,8 +20,10 @@ test('a JavaScript thread that is ended in the middle of its frames takes nothin
 
 test('closing fails what waits, takes no more, and may be done twice', async () => {
   const threads = new NativeThreads(1);
-  const source = Buffer.alloc(4 * 1024 * 1024, 'something to be compressed. ');
-  const jobs = Array.from({ length: 3 }, () => threads.compress(source, source.length, Buffer.alloc(5_000_000), 3));
+  // Slow enough that the one thread is still at the first when the others are given up.
+  const source = randomBytes(4 * 1024 * 1024);
+  const rooms = Array.from({ length: 3 }, () => Buffer.alloc(5_000_000));
+  const jobs = rooms.map((room) => threads.compress(source, source.length, room, 19));
   threads.close();
   threads.close();
   const ends = (await Promise.allSettled(jobs)).map(({ status }) => status);
