@@ -45,6 +45,8 @@ export function consumeLanes(options: ConsumerOptions): LaneConsumer {
       await job.moveToDelayed(Date.now() + putBackMs, token);
       throw new DelayedError();
     };
+    // A pause does not undo a request for the next ticket that is under way: what it brings goes to another worker.
+    if (stopping.signal.aborted) return putBack();
     // A short run waits its turn here; a long one of the shared lane may find a free slot at another worker.
     const waits = !shared || slots === control;
     if (!(waits ? await acquired(slots, stopping.signal) : slots.tryAcquire())) return putBack();
