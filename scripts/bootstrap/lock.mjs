@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SetUpError, say } from './report.mjs';
@@ -27,11 +27,16 @@ export async function withLock(file, work, { waitMs = 20 * 60_000 } = {}) {
 
 /** @param {string} file */
 function take(file) {
+  // Linked into its place with its holder in it: an empty one would be taken for a dead process's.
+  const own = `${file}.${process.pid}.new`;
+  writeFileSync(own, String(process.pid));
   try {
-    writeFileSync(file, String(process.pid), { flag: 'wx' });
+    linkSync(own, file);
     return true;
   } catch (error) {
     if (codeOf(error) !== 'EEXIST') throw error;
+  } finally {
+    rmSync(own, { force: true });
   }
   const holder = read(file);
   if (holder !== undefined && !isAlive(Number(holder))) evict(file, holder);
