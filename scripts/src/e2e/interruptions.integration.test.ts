@@ -22,7 +22,8 @@ beforeAll(async () => {
   disk = await mkdtemp(join(tmpdir(), 'xvault-small-disk-'));
   await run('mount', ['-t', 'tmpfs', '-o', `size=${smallDiskBytes},mode=0700`, 'tmpfs', disk]);
   // The small disk is to be filled, which the Hub would otherwise not let happen.
-  const extraHub = { XVAULT_WORKER_MIN_FREE_DISK_BYTES: '0' };
+  // And a run of 40 MiB must last long enough to be interrupted.
+  const extraHub = { XVAULT_WORKER_MIN_FREE_DISK_BYTES: '0', XVAULT_BANDWIDTH_LIMIT_BPS: String(8 * 2 ** 20) };
   e2e = await startE2e({ extraHub, extraWorker: { XVAULT_STORAGE_DIR: disk } });
 });
 afterAll(async () => {
