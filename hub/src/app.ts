@@ -37,6 +37,8 @@ import { workersRoutes } from './workers/workers.routes.ts';
 export type { AppDeps } from './deps.ts';
 
 const bodyLimitBytes = 1024 * 1024;
+/** Longer than the 60 s that load balancers and proxies commonly keep a connection: the side that sends must be the one to close. */
+const keepAliveTimeoutMs = 75_000;
 
 /** Registration only, in order. The result neither listens nor owns what is in `deps`. */
 export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
@@ -49,6 +51,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     genReqId: newId,
     trustProxy: config.trustedProxies.length > 0 ? config.trustedProxies : false,
     forceCloseConnections: 'idle',
+    keepAliveTimeout: keepAliveTimeoutMs,
     return503OnClosing: true,
   });
   app.setValidatorCompiler(validatorCompiler);

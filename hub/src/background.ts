@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { AppDeps } from './deps.ts';
 import { admitRuns } from './lifecycle/admission.ts';
 import { listPools } from './lifecycle/fleet.ts';
@@ -12,6 +13,7 @@ import { raiseDeadlineAlarms } from './scheduling/deadlines.ts';
 import { runSchedulerPass } from './scheduling/scheduler.ts';
 import { keepSchedules } from './scheduling/upkeep.ts';
 
+const admissionGatherMs = 5;
 /** How often all schedules are looked through for what no tick would find. */
 const scheduleUpkeepMs = 3_600_000;
 
@@ -32,6 +34,8 @@ export function startBackground(deps: AppDeps): Background {
   const admission = startLoop('admission', config.admissionIntervalMs, logger, async () => {
     const { tickets, more } = await admitRuns(db, config, { claim: true });
     await sendTickets(db, lanes, tickets);
+    // Runs that come in the meantime are admitted together: a round costs much the same for one as for many.
+    if (tickets.length > 0 && !more) await sleep(admissionGatherMs);
     return { more };
   });
   const leases = startLoop('leases', config.leaseCheckIntervalMs, logger, async (signal) => {

@@ -77,6 +77,12 @@ export const errorCatalogue = {
     422,
     'The address of this server is in a range that is not allowed.',
   ),
+  SOURCE_REDIRECT_REFUSED: entry(
+    'customer',
+    false,
+    422,
+    'The server sends on to another address, which is not followed. Enter the address that it sends on to.',
+  ),
   SOURCE_PROTOCOL: entry('customer', true, 422, 'The server answered in a way that was not understood.'),
   SSH_HOST_KEY_UNKNOWN: entry(
     'customer',
@@ -112,6 +118,7 @@ export const errorCatalogue = {
   ITEM_CHANGED: entry('customer', false, 422, 'The file changed while it was read.'),
   ITEM_UNSUPPORTED: entry('customer', false, 422, 'Sockets, pipes and devices are not backed up.'),
   ITEM_NAME_UNSUPPORTED: entry('customer', false, 422, 'The name of the item cannot be stored.'),
+  ITEM_ATTRIBUTES_LEFT_OUT: entry('customer', false, 422, 'Some extended attributes of the item are not stored.'),
   ITEM_LINK_NOT_FOLLOWED: entry('customer', false, 422, 'The symbolic link is kept as it is.'),
 
   // Storage and artifacts
@@ -120,6 +127,12 @@ export const errorCatalogue = {
   STORAGE_PERMISSION: entry('customer', false, 422, 'The access key lacks a permission that the destination needs.'),
   STORAGE_BUCKET_NOT_FOUND: entry('customer', false, 422, 'The bucket of the destination does not exist.'),
   STORAGE_UNREACHABLE: entry('customer', true, 422, 'The destination could not be reached.'),
+  STORAGE_REDIRECT_REFUSED: entry(
+    'customer',
+    false,
+    422,
+    'The destination sends on to another address, which is not followed. Enter the address that it sends on to.',
+  ),
   STORAGE_NOT_CONFIGURED: entry('operator', false, 503, 'This destination is not set up on the platform.'),
   STORAGE_FAILED: entry('operator', true, 500, 'The destination could not be written or read.'),
   ARTIFACT_CORRUPT: entry(

@@ -22,6 +22,7 @@ export const eventMessages = {
   item_vanished: 'Not backed up, it disappeared during the backup: {item}',
   item_unreadable: 'Not backed up, it could not be read: {item}',
   item_changed: 'Backed up while it was changing: {item}',
+  item_attributes_left_out: 'Backed up without some of its extended attributes: {item}',
   item_unsupported: 'Not backed up, it is a socket, pipe or device: {item}',
   item_name_unsupported: 'Not backed up, its name cannot be stored: {item}',
   item_link_not_followed: 'Kept as a symbolic link, it leads nowhere, in a circle, or to where it may not: {item}',
@@ -53,9 +54,9 @@ export type EventParams = z.infer<typeof eventParams>;
 
 /** An event on its way from a worker; `seq` grows by one within an attempt, so a batch sent twice is stored once. */
 export const workerEvent = z.strictObject({
-  seq: z.int().min(1),
-  /** RFC 3339 in UTC with microseconds. */
-  ts: z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/),
+  seq: z.int32().min(1),
+  /** RFC 3339 in UTC with microseconds; a time that there is, and no year 0, which databases do not know. */
+  ts: z.iso.datetime({ precision: 6 }).regex(/^(?!0000)/),
   type: z.enum(eventTypes),
   level: z.enum(eventLevels),
   code: z.string().min(1).max(64),

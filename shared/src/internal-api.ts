@@ -44,7 +44,7 @@ export type RegisterResponse = z.infer<typeof registerResponse>;
  * ATTEMPT_SUPERSEDED; one that this worker cannot or may not take now gets 409 WORKER_UNSUITABLE and goes to another.
  */
 export const startRequest = z.strictObject({
-  attempt: z.int().min(1),
+  attempt: z.int32().min(1),
   worker_id: idSchema,
   nonce: z.string().min(16).max(128),
 });
@@ -53,8 +53,8 @@ export const startResponse = z.strictObject({
   run_id: idSchema,
   tenant_id: idSchema,
   kind: z.enum(runKindNames),
-  attempt: z.int().min(1),
-  epoch: z.int().min(1),
+  attempt: z.int32().min(1),
+  epoch: z.int32().min(1),
   lease_token: z.string(),
   lease_ms: z.int().min(1000),
   spec: runSpec,
@@ -82,7 +82,7 @@ export const startResponse = z.strictObject({
       /** The refresh token and what belongs to it, sealed to the credentials recipient. */
       token_sealed: z.string(),
       /** Grows with each token that was sealed again: an older one is refused. */
-      generation: z.int().min(1),
+      generation: z.int32().min(1),
     })
     .nullable()
     .optional(),
@@ -109,14 +109,14 @@ export type Progress = z.infer<typeof progress>;
 /** POST /heartbeat: one for all the runs of a worker. */
 export const heartbeatRequest = z.strictObject({
   worker_id: idSchema,
-  slots_in_use: z.int().min(0),
+  slots_in_use: z.int32().min(0),
   load_1m: z.number().min(0),
   disk_free_bytes: z.int().min(0),
   runs: z
     .array(
       z.strictObject({
         run_id: idSchema,
-        epoch: z.int().min(1),
+        epoch: z.int32().min(1),
         lease_token: z.string(),
         progress: progress.nullable(),
         events: z.array(workerEvent).max(500),
@@ -144,7 +144,7 @@ export type HeartbeatResponse = z.infer<typeof heartbeatResponse>;
 
 const outcomeBase = {
   /** Items that were skipped or stored while changing. */
-  warnings: z.int().min(0),
+  warnings: z.int32().min(0),
   /** For operators: the last lines of what happened, redacted, at most 64 KiB. */
   log_excerpt: z.string().max(65536).nullable(),
 };
@@ -169,7 +169,7 @@ export type OutcomeInput = z.input<typeof outcome>;
 
 /** POST /runs/:id/finish. The same epoch and lease get the same answer again. */
 export const finishRequest = z.strictObject({
-  epoch: z.int().min(1),
+  epoch: z.int32().min(1),
   lease_token: z.string(),
   progress: progress.nullable(),
   events: z.array(workerEvent).max(5000),
@@ -188,7 +188,7 @@ export type FinishResponse = z.infer<typeof finishResponse>;
  * no longer the worker's.
  */
 export const notesRequest = z.strictObject({
-  epoch: z.int().min(1),
+  epoch: z.int32().min(1),
   lease_token: z.string(),
   /** Flags and where keys came from, never values; for operators. */
   diagnostics: z
@@ -201,14 +201,14 @@ export const notesRequest = z.strictObject({
         status: z.literal('active'),
         connection_id: idSchema,
         /** Of the token that was renewed. */
-        generation: z.int().min(1),
+        generation: z.int32().min(1),
         token_sealed: z.string().max(65_536),
         access_expires_at: z.iso.datetime(),
       }),
       z.strictObject({
         status: z.literal('reauthorize'),
         connection_id: idSchema,
-        generation: z.int().min(1),
+        generation: z.int32().min(1),
       }),
     ])
     .optional(),
@@ -216,7 +216,7 @@ export const notesRequest = z.strictObject({
 export type NotesRequest = z.infer<typeof notesRequest>;
 export const notesResponse = z.strictObject({
   /** Of the connection after it; null where there is none. */
-  generation: z.int().min(1).nullable(),
+  generation: z.int32().min(1).nullable(),
 });
 
 /**
@@ -227,11 +227,11 @@ export const storageLiveRequest = z.strictObject({
   worker_id: idSchema,
   /** The items are in a bucket, where other workers write as well: those of their attempts count too. */
   shared: z.boolean().default(false),
-  items: z.array(z.strictObject({ snapshot_id: idSchema, epoch: z.int().min(0).nullable() })).max(1000),
+  items: z.array(z.strictObject({ snapshot_id: idSchema, epoch: z.int32().min(0).nullable() })).max(1000),
 });
 export const storageLiveResponse = z.strictObject({
   /** Ids of the request that belong to no live attempt and no snapshot row. */
-  removable: z.array(z.strictObject({ snapshot_id: idSchema, epoch: z.int().min(0).nullable() })),
+  removable: z.array(z.strictObject({ snapshot_id: idSchema, epoch: z.int32().min(0).nullable() })),
 });
 
 /** POST /exports/:id/claim: a customer came with a link; ends the link, if it is to be, and says what to send. */

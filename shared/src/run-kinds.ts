@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { archiveOptions } from './archive-options.ts';
+import { browseItem, browseRequest, fileSearch } from './browse.ts';
 import { destinationConnection } from './destinations.ts';
 import { assertNever } from './errors.ts';
 import { idSchema } from './ids.ts';
@@ -58,39 +59,14 @@ const validationSpec = z.strictObject({
   opened: z.boolean().default(true),
 });
 
-/** What of a snapshot's index is wanted; all that is set must hold. */
-export const fileSearch = z.strictObject({
-  /** Part of the path, upper and lower case alike. */
-  text: z.string().min(1).max(1024).nullable().default(null),
-  /** Pattern as in .gitignore, from the snapshot's root. */
-  glob: z.string().min(1).max(4096).nullable().default(null),
-  min_size_bytes: z.int().min(0).nullable().default(null),
-  max_size_bytes: z.int().min(0).nullable().default(null),
-  modified_after: z.iso.datetime({ offset: true }).nullable().default(null),
-  modified_before: z.iso.datetime({ offset: true }).nullable().default(null),
-});
-export type FileSearch = z.infer<typeof fileSearch>;
-
-/** What a source can be asked to list for a picker: buckets or shares of a server, folders, shared drives of an account. */
-export const browseWhat = z.enum(['buckets', 'folders', 'drives']);
-export type BrowseWhat = z.infer<typeof browseWhat>;
-/** Id of an item: what a source's config takes for it. */
-export const browseItem = z.strictObject({ id: z.string(), name: z.string() });
-export const browseRequest = z.strictObject({
-  what: browseWhat,
-  /** Id of the folder whose folders are wanted; empty for the topmost. */
-  parent: z.string().max(4096).default(''),
-  /** Of the page before; null for the first. */
-  cursor: z.string().max(4096).nullable().default(null),
-  limit: z.int().min(1).max(1000).default(200),
-});
-export type BrowseRequest = z.infer<typeof browseRequest>;
+/** Null for a source that is not saved yet: its secret was given for the run alone. */
+const askedSource = idSchema.nullable();
 
 const probeSpec = z.strictObject({
   kind: z.literal('probe'),
   probe: z.discriminatedUnion('type', [
     /** Connect to a source, read its root, report the host key. */
-    z.strictObject({ type: z.literal('source'), source_id: idSchema, source: sourceConnection }),
+    z.strictObject({ type: z.literal('source'), source_id: askedSource, source: sourceConnection }),
     /** Write, read and remove a small object of a destination. */
     z.strictObject({
       type: z.literal('destination'),
@@ -111,7 +87,7 @@ const probeSpec = z.strictObject({
     /** List what a source could be pointed at; names and ids only. */
     z.strictObject({
       type: z.literal('browse'),
-      source_id: idSchema,
+      source_id: askedSource,
       source: sourceConnection,
       ...browseRequest.shape,
     }),

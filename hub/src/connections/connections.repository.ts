@@ -1,4 +1,6 @@
 import { type Insertable, type Kysely, type Selectable, sql, type Transaction, type Updateable } from 'kysely';
+import { hasRows } from '../db/has-rows.ts';
+import { newestFirst } from '../db/newest-first.ts';
 import type { ConnectionsTable, Database } from '../db/schema.ts';
 import type { PageRequest } from '../http/pagination.ts';
 
@@ -26,12 +28,8 @@ export function findConnectionForUpdate(trx: Transaction<Database>, tenantId: st
   return present(trx, tenantId).where('id', '=', connectionId).forUpdate().executeTakeFirst();
 }
 
-export function listConnections(db: Db, tenantId: string, { limit, beforeId }: PageRequest) {
-  return present(db, tenantId)
-    .$if(beforeId !== undefined, (query) => query.where('id', '<', beforeId ?? ''))
-    .orderBy('id', 'desc')
-    .limit(limit)
-    .execute();
+export function listConnections(db: Db, tenantId: string, page: PageRequest) {
+  return newestFirst(present(db, tenantId), page).execute();
 }
 
 export function updateConnection(db: Db, tenantId: string, connectionId: string, values: Updateable<ConnectionsTable>) {
@@ -45,14 +43,13 @@ export function updateConnection(db: Db, tenantId: string, connectionId: string,
 }
 
 /** Whether a source that is not deleted acts by it. */
-export async function isConnectionInUse(db: Db, tenantId: string, connectionId: string): Promise<boolean> {
-  const source = await db
-    .selectFrom('sources')
-    .select('id')
-    .where('tenant_id', '=', tenantId)
-    .where('status', '=', 'active')
-    .where(sql<boolean>`config ->> 'connection_id' = ${connectionId}`)
-    .limit(1)
-    .executeTakeFirst();
-  return source !== undefined;
+export function isConnectionInUse(db: Db, tenantId: string, connectionId: string): Promise<boolean> {
+  return hasRows(
+    db
+      .selectFrom('sources')
+      .select('id')
+      .where('tenant_id', '=', tenantId)
+      .where('status', '=', 'active')
+      .where(sql<boolean>`config ->> 'connection_id' = ${connectionId}`),
+  );
 }

@@ -218,8 +218,10 @@ export interface IdempotencyKeysTable {
 /** What a customer gave for one run alone; gone when the run has ended. */
 export interface RunSecretsTable {
   run_id: string;
-  /** An age identity, sealed to the vault recipient. */
-  identity_sealed: string;
+  /** An age identity, sealed to the vault recipient. This or the next. */
+  identity_sealed: string | null;
+  /** Of a source that is not saved, sealed to the credentials recipient. */
+  source_secret_sealed: string | null;
   created_at: CreatedAt;
 }
 

@@ -1,4 +1,6 @@
 import { type Insertable, type Kysely, type Selectable, sql, type Transaction, type Updateable } from 'kysely';
+import { hasRows } from '../db/has-rows.ts';
+import { newestFirst } from '../db/newest-first.ts';
 import type { Database, DestinationsTable } from '../db/schema.ts';
 import type { PageRequest } from '../http/pagination.ts';
 
@@ -36,12 +38,8 @@ export function findDestinationForUpdate(trx: Transaction<Database>, tenantId: s
   return active(trx, tenantId).where('id', '=', destinationId).forUpdate().executeTakeFirst();
 }
 
-export function listDestinations(db: Db, tenantId: string, { limit, beforeId }: PageRequest) {
-  return active(db, tenantId)
-    .$if(beforeId !== undefined, (query) => query.where('id', '<', beforeId ?? ''))
-    .orderBy('id', 'desc')
-    .limit(limit)
-    .execute();
+export function listDestinations(db: Db, tenantId: string, page: PageRequest) {
+  return newestFirst(active(db, tenantId), page).execute();
 }
 
 export function updateDestination(
@@ -61,35 +59,30 @@ export function updateDestination(
 
 /** Whether a job that is not deleted, or a run that has not ended, writes to it or reads from it. */
 export async function isDestinationInUse(db: Db, tenantId: string, destinationId: string): Promise<boolean> {
-  const job = await db
+  const jobs = db
     .selectFrom('jobs')
     .select('id')
     .where('tenant_id', '=', tenantId)
     .where('destination_id', '=', destinationId)
-    .where('status', '!=', 'deleted')
-    .limit(1)
-    .executeTakeFirst();
-  if (job !== undefined) return true;
-  const run = await db
+    .where('status', '!=', 'deleted');
+  const runs = db
     .selectFrom('runs')
     .select('id')
     .where('tenant_id', '=', tenantId)
     .where('destination_id', '=', destinationId)
-    .where('finished_at', 'is', null)
-    .limit(1)
-    .executeTakeFirst();
-  return run !== undefined;
+    // By status, not by the end that is missing: there is an index of the few that have not ended.
+    .where('status', 'in', ['queued', 'dispatched', 'running']);
+  return (await hasRows(jobs)) || hasRows(runs);
 }
 
 /** Whether there are snapshots in it, in whatever state. */
-export async function holdsSnapshots(db: Db, tenantId: string, destinationId: string): Promise<boolean> {
-  const snapshot = await db
-    .selectFrom('snapshots')
-    .select('id')
-    .where('tenant_id', '=', tenantId)
-    .where('destination_id', '=', destinationId)
-    .where('status', '!=', 'deleted')
-    .limit(1)
-    .executeTakeFirst();
-  return snapshot !== undefined;
+export function holdsSnapshots(db: Db, tenantId: string, destinationId: string): Promise<boolean> {
+  return hasRows(
+    db
+      .selectFrom('snapshots')
+      .select('id')
+      .where('tenant_id', '=', tenantId)
+      .where('destination_id', '=', destinationId)
+      .where('status', '!=', 'deleted'),
+  );
 }

@@ -1,4 +1,5 @@
 import { type Kysely, type Selectable, sql } from 'kysely';
+import { newestFirst } from '../db/newest-first.ts';
 import type { Database, ExportsTable } from '../db/schema.ts';
 import type { PageRequest } from '../http/pagination.ts';
 
@@ -43,12 +44,8 @@ export function findExport(db: Db, tenantId: string, exportId: string) {
   return ofTenant(db, tenantId).where('id', '=', exportId).executeTakeFirst();
 }
 
-export function listExports(db: Db, tenantId: string, { limit, beforeId }: PageRequest) {
-  return ofTenant(db, tenantId)
-    .$if(beforeId !== undefined, (query) => query.where('id', '<', beforeId ?? ''))
-    .orderBy('id', 'desc')
-    .limit(limit)
-    .execute();
+export function listExports(db: Db, tenantId: string, page: PageRequest) {
+  return newestFirst(ofTenant(db, tenantId), page).execute();
 }
 
 /** The one link that works from now on; when it stops by itself, by the database's clock. */

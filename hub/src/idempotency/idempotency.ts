@@ -58,9 +58,9 @@ function findRunOf(db: Kysely<Database>, tenantId: string, scope: string, key: s
 /** Removes a few keys that no longer count; those that another transaction is removing are left to it. */
 async function prune(trx: Transaction<Database>, tenantId: string): Promise<void> {
   await sql`
-    delete from idempotency_keys where (tenant_id, scope, key) in (
-      select tenant_id, scope, key from idempotency_keys
+    delete from idempotency_keys where ctid = any(array(
+      select ctid from idempotency_keys
       where tenant_id = ${tenantId} and created_at < now() - make_interval(hours => ${keptHours})
-      limit 100 for update skip locked)
+      limit 100 for update skip locked))
   `.execute(trx);
 }

@@ -73,6 +73,22 @@ describe('the API for workers', () => {
     expect((await rival.heartbeat([lease(started)])).body.runs).toMatchObject([{ action: 'superseded' }]);
   });
 
+  it('keeps what a worker notes of its run, whatever is in the words, and nobody else’s notes', async () => {
+    const started = await steps.begin(await queueBackup(hub.db, seed), worker);
+    const { epoch, lease_token } = started;
+    const note = (diagnostics: Record<string, unknown>, more = {}, from = worker) =>
+      from.post(`/runs/${started.run_id}/notes`, { epoch, lease_token, diagnostics, ...more });
+    expect(await note({ tool: 'rclone\0\ud800', tries: 1 })).toMatchObject({ status: 200, body: { generation: null } });
+    expect((await note({ tries: 2 })).status).toBe(200);
+    for (const more of [{ epoch: epoch + 1 }, { lease_token: 'another' }]) {
+      expect(await note({ tries: 3 }, more)).toMatchObject({ status: 409, body: { code: 'ATTEMPT_SUPERSEDED' } });
+    }
+    expect((await note({ tries: 3 }, {}, rival)).status).toBe(409);
+    expect((await steps.row(started.run_id)).diagnostics).toEqual({ tool: 'rclone\ufffd\ufffd', tries: 2 });
+    await worker.finish(started, outcomes.cancelled);
+    expect((await note({ tries: 4 })).status).toBe(409);
+  });
+
   describe('storage/live', () => {
     const ask = async (items: { snapshot_id: string; epoch: number | null }[], from = worker, shared = false) => {
       const question = { worker_id: from.id, items, shared };

@@ -119,7 +119,7 @@ const workerRoutes: FastifyPluginAsyncZod = async (app) => {
     },
     async (request) => {
       const { id } = requireWorker(request, request.body.worker_id);
-      return bandwidth.beaten(await heartbeat(db, id, request.body, config));
+      return bandwidth.beaten(await heartbeat(db, id, request.body, config, app.deps.logger));
     },
   );
 

@@ -1,8 +1,10 @@
 import { XVaultError } from '@xvault/shared/errors.ts';
 import type { NotesRequest } from '@xvault/shared/internal-api.ts';
-import { equalHashes, hashToken } from '@xvault/shared/tokens.ts';
 import { type Kysely, sql, type Transaction } from 'kysely';
 import type { Database } from '../db/schema.ts';
+import { holdsLease } from '../lifecycle/lease-token.ts';
+import { toPgJson } from '../lifecycle/pg-text.ts';
+import { lockRun } from '../lifecycle/states.ts';
 
 /** Keeps what a worker says beside its result, while it holds the lease. Throws ATTEMPT_SUPERSEDED. */
 export async function keepNotes(
@@ -12,20 +14,12 @@ export async function keepNotes(
   { epoch, lease_token, diagnostics, connection }: NotesRequest,
 ): Promise<{ generation: number | null }> {
   return db.transaction().execute(async (trx) => {
-    const run = await trx
-      .selectFrom('runs')
-      .select(['tenant_id', 'lease_token_hash'])
-      .where('id', '=', runId)
-      .where('worker_id', '=', workerId)
-      .where('epoch', '=', epoch)
-      .where('status', '=', 'running')
-      .forUpdate()
-      .executeTakeFirst();
-    if (run === undefined || !equalHashes(run.lease_token_hash ?? '', hashToken(lease_token))) {
+    const run = await lockRun(trx, runId);
+    if (run === undefined || !holdsLease(run, workerId, { epoch, lease_token })) {
       throw new XVaultError('ATTEMPT_SUPERSEDED', { detail: `run ${runId} is not held under epoch ${epoch}` });
     }
     if (diagnostics !== undefined) {
-      const added = JSON.stringify(diagnostics);
+      const added = toPgJson(diagnostics);
       await trx
         .updateTable('runs')
         .set({ diagnostics: sql`coalesce(diagnostics, '{}'::jsonb) || ${added}::jsonb` })

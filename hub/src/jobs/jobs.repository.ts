@@ -1,4 +1,6 @@
 import { type Insertable, type Kysely, type Selectable, sql, type Transaction, type Updateable } from 'kysely';
+import { hasRows } from '../db/has-rows.ts';
+import { newestFirst } from '../db/newest-first.ts';
 import type { Database, JobsTable } from '../db/schema.ts';
 import type { PageRequest } from '../http/pagination.ts';
 
@@ -21,12 +23,8 @@ export function findJobForUpdate(trx: Transaction<Database>, tenantId: string, j
   return present(trx, tenantId).where('id', '=', jobId).forUpdate().executeTakeFirst();
 }
 
-export function listJobs(db: Db, tenantId: string, { limit, beforeId }: PageRequest) {
-  return present(db, tenantId)
-    .$if(beforeId !== undefined, (query) => query.where('id', '<', beforeId ?? ''))
-    .orderBy('id', 'desc')
-    .limit(limit)
-    .execute();
+export function listJobs(db: Db, tenantId: string, page: PageRequest) {
+  return newestFirst(present(db, tenantId), page).execute();
 }
 
 export function updateJob(db: Db, tenantId: string, jobId: string, values: Updateable<JobsTable>) {
@@ -40,15 +38,14 @@ export function updateJob(db: Db, tenantId: string, jobId: string, values: Updat
 }
 
 /** Whether a backup of the job has not ended. */
-export async function hasOpenBackup(db: Db, tenantId: string, jobId: string): Promise<boolean> {
-  const run = await db
-    .selectFrom('runs')
-    .select('id')
-    .where('tenant_id', '=', tenantId)
-    .where('job_id', '=', jobId)
-    .where('kind', '=', 'backup')
-    .where('status', 'in', ['queued', 'dispatched', 'running'])
-    .limit(1)
-    .executeTakeFirst();
-  return run !== undefined;
+export function hasOpenBackup(db: Db, tenantId: string, jobId: string): Promise<boolean> {
+  return hasRows(
+    db
+      .selectFrom('runs')
+      .select('id')
+      .where('tenant_id', '=', tenantId)
+      .where('job_id', '=', jobId)
+      .where('kind', '=', 'backup')
+      .where('status', 'in', ['queued', 'dispatched', 'running']),
+  );
 }

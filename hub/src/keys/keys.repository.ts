@@ -1,4 +1,5 @@
 import { type Insertable, type Kysely, sql, type Transaction } from 'kysely';
+import { hasRows } from '../db/has-rows.ts';
 import type { Database, SnapshotRow, TenantKeysTable } from '../db/schema.ts';
 
 type Db = Kysely<Database>;
@@ -56,29 +57,27 @@ export async function opensSnapshot(
 ): Promise<boolean> {
   if (algorithm !== 'age') return true;
   if (recipients.length === 0) return false;
-  const key = await db
-    .selectFrom('tenant_keys')
-    .select('recipient')
-    .where('tenant_id', '=', tenantId)
-    .where('recipient', 'in', [...recipients])
-    .where('identity_sealed', 'is not', null)
-    .limit(1)
-    .executeTakeFirst();
-  return key !== undefined;
+  return hasRows(
+    db
+      .selectFrom('tenant_keys')
+      .select('recipient')
+      .where('tenant_id', '=', tenantId)
+      .where('recipient', 'in', [...recipients])
+      .where('identity_sealed', 'is not', null),
+  );
 }
 
 /** Whether a backup that has not ended will be encrypted to the recipient. */
-export async function isAwaited(db: Db, tenantId: string, recipient: string): Promise<boolean> {
-  const run = await db
-    .selectFrom('runs')
-    .select('id')
-    .where('tenant_id', '=', tenantId)
-    .where('kind', '=', 'backup')
-    .where('status', 'in', ['queued', 'dispatched', 'running'])
-    .where(sql<boolean>`spec->'recipients' @> ${JSON.stringify([recipient])}::jsonb`)
-    .limit(1)
-    .executeTakeFirst();
-  return run !== undefined;
+export function isAwaited(db: Db, tenantId: string, recipient: string): Promise<boolean> {
+  return hasRows(
+    db
+      .selectFrom('runs')
+      .select('id')
+      .where('tenant_id', '=', tenantId)
+      .where('kind', '=', 'backup')
+      .where('status', 'in', ['queued', 'dispatched', 'running'])
+      .where(sql<boolean>`spec->'recipients' @> ${JSON.stringify([recipient])}::jsonb`),
+  );
 }
 
 /** By recipient, how many snapshots that still have bytes are encrypted to it. */

@@ -66,7 +66,8 @@ export async function endProbes(
       from jsonb_to_recordset(${toPgJson(planned.flatMap(({ events }) => events))}::jsonb) as event(
         run_id text, id int, ts timestamptz, type text, level text, code text, message_id text, params jsonb)
       join ended on ended.id = event.run_id),
-    ticket as (delete from outbox using ended where outbox.run_id = ended.id)
+    ticket as (delete from outbox using ended where outbox.run_id = ended.id),
+    secret as (delete from run_secrets using ended where run_secrets.run_id = ended.id)
     select ended.id, ended.status, ${tellRuns(sql`select id from ended`)} as told from ended
   `.execute(trx);
   const ended = new Map(rows.map((row) => [row.id, row.status]));

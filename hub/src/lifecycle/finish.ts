@@ -7,6 +7,7 @@ import { createBatcher, type Outcome } from '../loops/batcher.ts';
 import { endRun, failAttempt, handBackAttempt } from './attempt-end.ts';
 import { completeRun } from './complete-run.ts';
 import { endProbes, isPlainProbeEnd, type ProbeEnd } from './finish-probes.ts';
+import { holdsLease } from './lease-token.ts';
 import { toPgText } from './pg-text.ts';
 import { storeReport } from './report.ts';
 import type { LifecycleSettings } from './settings.ts';
@@ -74,16 +75,6 @@ async function finishAlone(
     const ended = await applyOutcome(trx, reported, request.outcome, settings);
     return { run_status: answerOf(ended) };
   });
-}
-
-function holdsLease(run: RunRow, workerId: string, { epoch, lease_token }: FinishRequest): boolean {
-  return (
-    run.status === 'running' &&
-    run.worker_id === workerId &&
-    run.epoch === epoch &&
-    run.lease_token_hash !== null &&
-    equalHashes(run.lease_token_hash, hashToken(lease_token))
-  );
 }
 
 async function earlierAnswer(

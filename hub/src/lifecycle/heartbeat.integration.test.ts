@@ -79,7 +79,7 @@ describe.each(databaseKinds)('heartbeats on %s', (database) => {
 
   function beat(db: Kysely<Database>, runs: HeartbeatRequest['runs']) {
     const request = { worker_id: worker.id, slots_in_use: runs.length, load_1m: 1, disk_free_bytes: 1, runs };
-    return heartbeat(db, worker.id, request, hub.config).then(({ runs: answers }) => {
+    return heartbeat(db, worker.id, request, hub.config, hub.deps.logger).then(({ runs: answers }) => {
       expect(answers.every(({ action }) => action === 'continue')).toBe(true);
     });
   }

@@ -1,7 +1,9 @@
 import type { HeartbeatRequest, HeartbeatResponse } from '@xvault/shared/internal-api.ts';
+import type { Logger } from '@xvault/shared/logging.ts';
 import { equalHashes, hashToken } from '@xvault/shared/tokens.ts';
 import { type Kysely, sql, type Transaction } from 'kysely';
 import type { Database } from '../db/schema.ts';
+import { isDatabaseUnavailable } from '../db/unavailable.ts';
 import { notifyRuns } from '../notify.ts';
 import { dbNow } from './clock.ts';
 import { type EventPlan, findCapped, insertEvents, planWorkerEvents } from './events.ts';
@@ -21,9 +23,34 @@ interface HeldRun {
 
 /**
  * Takes in what a worker says of all its runs, in a handful of statements however many they are. Extends the lease of
- * each run that is still its own, also one that is over but was not taken away.
+ * each run that is still its own, also one that is over but was not taken away. A run of which something cannot be stored is
+ * not in the answer and its lease not extended; the others do not suffer by it.
  */
 export async function heartbeat(
+  db: Kysely<Database>,
+  workerId: string,
+  request: HeartbeatRequest,
+  settings: LifecycleSettings,
+  logger: Pick<Logger, 'error'>,
+): Promise<HeartbeatResponse> {
+  const { runs } = request;
+  const beat = (some: HeartbeatRequest['runs']) =>
+    heartbeat(db, workerId, { ...request, runs: some }, settings, logger);
+  try {
+    return await beatTogether(db, workerId, request, settings);
+  } catch (error) {
+    if (runs.length === 0 || isDatabaseUnavailable(error)) throw error;
+    if (runs.length === 1) {
+      logger.error({ err: error, workerId, runId: runs[0]?.run_id }, 'what a worker says of a run cannot be stored');
+      return beat([]);
+    }
+    const middle = Math.ceil(runs.length / 2);
+    const [first, rest] = [await beat(runs.slice(0, middle)), await beat(runs.slice(middle))];
+    return { drain: rest.drain, runs: [...first.runs, ...rest.runs] };
+  }
+}
+
+async function beatTogether(
   db: Kysely<Database>,
   workerId: string,
   request: HeartbeatRequest,

@@ -34,8 +34,8 @@ export async function clearOldChanges({ db }: Reconciling): Promise<void> {
   await db
     .updateTable('runs')
     .set({ result: sql`result - 'changes'` })
-    .where('kind', '=', 'restore')
-    .where(sql<boolean>`jsonb_array_length(result -> 'changes') > 0`)
+    // Word for word what its index is for.
+    .where(sql<boolean>`kind = 'restore' and result -> 'changes' <> '[]'::jsonb`)
     .where('finished_at', '<', dbNow(-changesKeptMs))
     .execute();
 }

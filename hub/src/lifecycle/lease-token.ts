@@ -1,4 +1,7 @@
 import { createHmac, hkdfSync } from 'node:crypto';
+import type { FinishRequest } from '@xvault/shared/internal-api.ts';
+import { equalHashes, hashToken } from '@xvault/shared/tokens.ts';
+import type { RunRow } from '../db/schema.ts';
 
 const keys = new Map<string, Buffer>();
 
@@ -16,4 +19,19 @@ function leaseKey(secret: string): Buffer {
  */
 export function leaseToken(secret: string, runId: string, epoch: number, nonce: string): string {
   return createHmac('sha256', leaseKey(secret)).update(`${runId}|${epoch}|${nonce}`).digest('base64url');
+}
+
+/** Whether the worker carries the run out now, under this very lease. */
+export function holdsLease(
+  run: RunRow,
+  workerId: string,
+  { epoch, lease_token }: Pick<FinishRequest, 'epoch' | 'lease_token'>,
+): boolean {
+  return (
+    run.status === 'running' &&
+    run.worker_id === workerId &&
+    run.epoch === epoch &&
+    run.lease_token_hash !== null &&
+    equalHashes(run.lease_token_hash, hashToken(lease_token))
+  );
 }

@@ -39,12 +39,15 @@ export async function saveProbes(
 function toSeen(run: RunRow, result: ResultOf<'probe'>) {
   const probed = sourceOf(run);
   if (probed === null || result.probe.type !== 'source') return null;
+  const { source_id: id } = probed;
+  // What is not saved has nothing to keep it with: who asked reads it in the run's result.
+  if (id === null) return null;
   const { type: _, ...seen } = result.probe;
   const probe: LastProbe = { ok: true, run_id: run.id, at: new Date().toISOString(), ...seen };
   const { source } = probed;
   const place = seen.host_key === null ? null : sshPlace(source);
   const pin = place === null ? {} : { key: seen.host_key, host: place.host, port: place.port };
-  return { id: probed.source_id, tenant: run.tenant_id, probe, ...pin };
+  return { id, tenant: run.tenant_id, probe, ...pin };
 }
 
 /** The SSH server that a source is reached at or through; null where there is none. */
@@ -63,9 +66,9 @@ function sshPlace(source: SourceConnection): { readonly host: string; readonly p
 }
 
 export async function saveFailedProbe(trx: Transaction<Database>, run: RunRow): Promise<void> {
-  const probed = sourceOf(run);
-  if (probed === null) return;
-  await saveLast(trx, run, probed.source_id, {
+  const sourceId = sourceOf(run)?.source_id ?? null;
+  if (sourceId === null) return;
+  await saveLast(trx, run, sourceId, {
     ok: false,
     run_id: run.id,
     at: new Date().toISOString(),
@@ -86,6 +89,7 @@ async function saveLast(trx: Transaction<Database>, run: RunRow, sourceId: strin
 type SourceProbe = Extract<SpecOf<'probe'>['probe'], { type: 'source' }>;
 
 function sourceOf(run: RunRow): SourceProbe | null {
-  const spec = runSpec.parse(run.spec);
-  return spec.kind === 'probe' && spec.probe.type === 'source' ? spec.probe : null;
+  // A run that another version made must be able to end, also when its spec means nothing to this one.
+  const { data: spec } = runSpec.safeParse(run.spec);
+  return spec?.kind === 'probe' && spec.probe.type === 'source' ? spec.probe : null;
 }

@@ -16,7 +16,7 @@ export async function onRunEnded(trx: Transaction<Database>, run: RunRow): Promi
       .where('status', '=', 'pending')
       .execute();
   }
-  if (run.kind === 'restore') await deleteRunSecret(trx, run.id);
+  if (run.kind === 'restore' || run.kind === 'probe') await deleteRunSecret(trx, run.id);
   if (run.kind === 'validation') await settleValidation(trx, run);
   if (run.kind === 'probe' && run.status === 'failed') await saveFailedProbe(trx, run);
 }

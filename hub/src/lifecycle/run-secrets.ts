@@ -10,6 +10,15 @@ export async function insertRunSecret(
   await trx.insertInto('run_secrets').values({ run_id: runId, identity_sealed: identitySealed }).execute();
 }
 
+/** What a source that is not saved is signed in to with, sealed to the credentials recipient. */
+export async function insertRunSourceSecret(
+  trx: Transaction<Database>,
+  runId: string,
+  secretSealed: string,
+): Promise<void> {
+  await trx.insertInto('run_secrets').values({ run_id: runId, source_secret_sealed: secretSealed }).execute();
+}
+
 /** Its run has ended. */
 export async function deleteRunSecret(db: Kysely<Database>, runId: string): Promise<void> {
   await db.deleteFrom('run_secrets').where('run_id', '=', runId).execute();

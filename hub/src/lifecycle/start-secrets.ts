@@ -2,8 +2,8 @@ import type { StartResponse } from '@xvault/shared/internal-api.ts';
 import type { RunSpec } from '@xvault/shared/run-kinds.ts';
 import type { SnapshotRef } from '@xvault/shared/snapshots.ts';
 import type { SourceConnection } from '@xvault/shared/sources.ts';
-import type { Transaction } from 'kysely';
-import type { Database } from '../db/schema.ts';
+import type { Selectable, Transaction } from 'kysely';
+import type { Database, RunSecretsTable } from '../db/schema.ts';
 
 export interface SecretsRequest {
   readonly runId: string;
@@ -30,6 +30,8 @@ interface Needs {
   readonly jobId: string | null;
   readonly connectionId: string | null;
   readonly readsSnapshot: boolean;
+  /** What a customer gave for this run alone. */
+  readonly hasOwn: boolean;
 }
 
 /** What each of the runs needs, in their order, by a fixed number of statements. */
@@ -66,18 +68,19 @@ export async function readStartSecrets(
     trx,
     readers.map(({ tenantId }) => tenantId),
   );
-  const runIdentities = await readRunIdentities(
+  const own = await readRunSecrets(
     trx,
-    readers.map(({ runId }) => runId),
+    requests.filter((_, at) => needs[at]?.hasOwn === true).map(({ runId }) => runId),
   );
   return requests.map(({ runId, tenantId }, at) => {
     const { sourceId, destinationId, targetId, jobId, connectionId, readsSnapshot } = needs[at] ?? nothing;
+    const given = own.get(runId);
     return {
-      source_secret_sealed: sources.get(`${tenantId} ${sourceId}`) ?? null,
+      source_secret_sealed: sources.get(`${tenantId} ${sourceId}`) ?? given?.source_secret_sealed ?? null,
       destination_secret_sealed: destinations.get(`${tenantId} ${destinationId}`) ?? null,
       target_secret_sealed: sources.get(`${tenantId} ${targetId}`) ?? null,
       tenant_identities_sealed: readsSnapshot ? (identities.get(tenantId) ?? []) : [],
-      run_identity_sealed: readsSnapshot ? (runIdentities.get(runId) ?? null) : null,
+      run_identity_sealed: given?.identity_sealed ?? null,
       job_secret_sealed: jobs.get(`${tenantId} ${jobId}`) ?? null,
       connection: connections.get(`${tenantId} ${connectionId}`) ?? null,
     };
@@ -91,6 +94,7 @@ const nothing: Needs = {
   jobId: null,
   connectionId: null,
   readsSnapshot: false,
+  hasOwn: false,
 };
 
 function needsOf(spec: RunSpec): Needs {
@@ -110,9 +114,9 @@ function needsOf(spec: RunSpec): Needs {
     case 'validation':
       return ofSnapshot(spec.snapshot);
     case 'retention':
-      return { ...ofSnapshot(spec.snapshot), readsSnapshot: false };
+      return { ...ofSnapshot(spec.snapshot), readsSnapshot: false, hasOwn: false };
     case 'maintenance':
-      return { ...nothing, destinationId: spec.task.snapshot.destination_id, readsSnapshot: true };
+      return { ...nothing, destinationId: spec.task.snapshot.destination_id, readsSnapshot: true, hasOwn: true };
     case 'probe':
       return needsOfProbe(spec.probe);
   }
@@ -121,8 +125,10 @@ function needsOf(spec: RunSpec): Needs {
 function needsOfProbe(probe: Extract<RunSpec, { kind: 'probe' }>['probe']): Needs {
   switch (probe.type) {
     case 'source':
-    case 'browse':
-      return { ...nothing, sourceId: probe.source_id, connectionId: connectionOf(probe.source) };
+    case 'browse': {
+      const { source_id: sourceId, source } = probe;
+      return { ...nothing, sourceId, connectionId: connectionOf(source), hasOwn: sourceId === null };
+    }
     case 'destination':
       return { ...nothing, destinationId: probe.destination_id };
     case 'files':
@@ -131,7 +137,8 @@ function needsOfProbe(probe: Extract<RunSpec, { kind: 'probe' }>['probe']): Need
 }
 
 function ofSnapshot({ destination_id, engine, job_id }: SnapshotRef): Needs {
-  return { ...nothing, destinationId: destination_id, jobId: engine === 'sync' ? job_id : null, readsSnapshot: true };
+  const jobId = engine === 'sync' ? job_id : null;
+  return { ...nothing, destinationId: destination_id, jobId, readsSnapshot: true, hasOwn: true };
 }
 
 function connectionOf({ config }: SourceConnection): string | null {
@@ -198,12 +205,14 @@ async function readIdentities(
   return found;
 }
 
-async function readRunIdentities(trx: Transaction<Database>, runIds: readonly string[]): Promise<Map<string, string>> {
+type RunSecret = Pick<Selectable<RunSecretsTable>, 'identity_sealed' | 'source_secret_sealed'>;
+
+async function readRunSecrets(trx: Transaction<Database>, runIds: readonly string[]): Promise<Map<string, RunSecret>> {
   if (runIds.length === 0) return new Map();
   const rows = await trx
     .selectFrom('run_secrets')
-    .select(['run_id', 'identity_sealed'])
+    .select(['run_id', 'identity_sealed', 'source_secret_sealed'])
     .where('run_id', 'in', [...runIds])
     .execute();
-  return new Map(rows.map((row) => [row.run_id, row.identity_sealed]));
+  return new Map(rows.map((row) => [row.run_id, row]));
 }

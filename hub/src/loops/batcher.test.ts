@@ -67,6 +67,36 @@ test('one that spoils its batch fails alone, whatever is asked with it', async (
   );
 });
 
+test('while the database is away no item waits for the one before it to find that out', async () => {
+  const refused = Object.assign(new Error('nobody listens'), { code: 'ECONNREFUSED' });
+  let isAway = true;
+  const tried: (readonly number[])[] = [];
+  const ask = createBatcher<number, number>({
+    carryOut: async (items) => {
+      tried.push(items);
+      if (isAway) throw refused;
+      return items.map((value) => ({ value }));
+    },
+  });
+  const ends = await Promise.allSettled([1, 2, 3, 4].map(ask));
+  expect(ends).toEqual([1, 2, 3, 4].map(() => ({ status: 'rejected', reason: refused })));
+  expect(tried).toEqual([[1, 2, 3, 4], [1]]);
+  isAway = false;
+  expect(await Promise.all([5, 6].map(ask))).toEqual([5, 6]);
+});
+
+test('what a lost connection spoilt is done again, each for itself', async () => {
+  let lost = 0;
+  const ask = createBatcher<number, number>({
+    carryOut: async (items) => {
+      lost += 1;
+      if (lost === 1) throw new Error('Connection terminated unexpectedly');
+      return items.map((value) => ({ value }));
+    },
+  });
+  expect(await Promise.all([1, 2, 3].map(ask))).toEqual([1, 2, 3]);
+});
+
 test('an outcome that is an error is its item’s alone', async () => {
   const ask = createBatcher<number, number>({
     carryOut: async (items) => items.map((item) => (item < 0 ? { error: new Error('negative') } : { value: item })),

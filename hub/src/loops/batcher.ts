@@ -1,3 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isDatabaseAway } from '../db/unavailable.ts';
+
 /** What became of one item. */
 export type Outcome<T> = { readonly value: T } | { readonly error: unknown };
 
@@ -16,10 +19,12 @@ interface Waiting<Item, Value> {
 }
 
 const defaultMaxItems = 100;
+/** After a batch of several: under load few large batches cost far less than many small ones. */
+const gatherMs = 4;
 
 /**
  * Gathers what is asked while an earlier batch is under way and does it as one; an item that comes when nothing is under way is
- * done at once. No item is done by a batch that began before the item came.
+ * done at once, unless several were asked for a moment ago. No item is done by a batch that began before the item came.
  */
 export function createBatcher<Item, Value>(options: BatcherOptions<Item, Value>): (item: Item) => Promise<Value> {
   const { carryOut, keyOf, maxItems = defaultMaxItems } = options;
@@ -43,16 +48,9 @@ export function createBatcher<Item, Value>(options: BatcherOptions<Item, Value>)
     return batch;
   }
 
-  async function doAll(batch: readonly Waiting<Item, Value>[]): Promise<void> {
-    let outcomes: readonly Outcome<Value>[];
-    try {
-      outcomes = await carryOut(batch.map(({ item }) => item));
-    } catch (error) {
-      const [only] = batch;
-      if (batch.length === 1 && only !== undefined) only.reject(error);
-      else for (const waiting of batch) await doAll([waiting]);
-      return;
-    }
+  /** Rejects when none of it was done. */
+  async function doTogether(batch: readonly Waiting<Item, Value>[]): Promise<void> {
+    const outcomes = await carryOut(batch.map(({ item }) => item));
     for (const [index, { resolve, reject }] of batch.entries()) {
       const outcome = outcomes[index] ?? { error: new Error('a batch gave no outcome for one of its items') };
       if ('value' in outcome) resolve(outcome.value);
@@ -60,10 +58,37 @@ export function createBatcher<Item, Value>(options: BatcherOptions<Item, Value>)
     }
   }
 
+  async function doApart(batch: readonly Waiting<Item, Value>[]): Promise<void> {
+    for (const [index, waiting] of batch.entries()) {
+      try {
+        await doTogether([waiting]);
+      } catch (error) {
+        waiting.reject(error);
+        if (!isDatabaseAway(error)) continue;
+        // No fault of the item's: the others would only wait for the same in turn.
+        for (const left of batch.slice(index + 1)) left.reject(error);
+        return;
+      }
+    }
+  }
+
+  async function doAll(batch: readonly Waiting<Item, Value>[]): Promise<void> {
+    try {
+      await doTogether(batch);
+    } catch (error) {
+      if (batch.length === 1) for (const { reject } of batch) reject(error);
+      else await doApart(batch);
+    }
+  }
+
   async function work(): Promise<void> {
     // What comes in the same turn of the event loop belongs together.
     await new Promise((resolve) => setImmediate(resolve));
-    while (queue.length > 0) await doAll(take());
+    while (queue.length > 0) {
+      const batch = take();
+      await doAll(batch);
+      if (batch.length > 1) await sleep(gatherMs);
+    }
     isBusy = false;
   }
 

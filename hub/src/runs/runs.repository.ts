@@ -1,4 +1,5 @@
 import { type Kysely, sql } from 'kysely';
+import { newestFirst } from '../db/newest-first.ts';
 import type { Database, RunRow, RunStatus } from '../db/schema.ts';
 import type { PageRequest } from '../http/pagination.ts';
 
@@ -21,8 +22,7 @@ export async function listRuns(
   if (filter.sourceId !== undefined) query = query.where('source_id', '=', filter.sourceId);
   if (filter.status !== undefined) query = query.where('status', '=', sql.lit(filter.status));
   if (filter.kind !== undefined) query = query.where('kind', '=', filter.kind);
-  if (page.beforeId !== undefined) query = query.where('id', '<', page.beforeId);
-  return query.orderBy('id', 'desc').limit(page.limit).execute();
+  return newestFirst(query, page).execute();
 }
 
 export async function getRun(db: Kysely<Database>, tenantId: string, runId: string): Promise<RunRow | undefined> {

@@ -1,5 +1,6 @@
+import type { FileSearch } from '@xvault/shared/browse.ts';
 import { XVaultError } from '@xvault/shared/errors.ts';
-import type { FileEntry, FileSearch } from '@xvault/shared/run-kinds.ts';
+import type { FileEntry } from '@xvault/shared/run-kinds.ts';
 import { ownerOf } from '@xvault/shared/snapshots.ts';
 import type { Kysely } from 'kysely';
 import type { Database, RunRow } from '../db/schema.ts';

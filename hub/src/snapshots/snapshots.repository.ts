@@ -1,4 +1,6 @@
-import type { Kysely, Transaction } from 'kysely';
+import { type Kysely, sql, type Transaction } from 'kysely';
+import { hasRows } from '../db/has-rows.ts';
+import { newestFirst } from '../db/newest-first.ts';
 import type { Database, SnapshotRow, SnapshotStatus } from '../db/schema.ts';
 import type { PageRequest } from '../http/pagination.ts';
 
@@ -51,13 +53,8 @@ export async function hasAnotherCommitted(
     .where('id', '=', source_id)
     .forNoKeyUpdate()
     .execute();
-  const other = await ofTenant(trx, tenant_id)
-    .where('source_id', '=', source_id)
-    .where('status', '=', 'committed')
-    .where('id', '<>', id)
-    .limit(1)
-    .executeTakeFirst();
-  return other !== undefined;
+  const ofSource = ofTenant(trx, tenant_id).where('source_id', '=', source_id).where('status', '=', 'committed');
+  return hasRows(ofSource.where('id', '<>', id));
 }
 
 export function setSnapshotStatus(db: Db, tenantId: string, snapshotId: string, status: SnapshotStatus) {
@@ -69,16 +66,18 @@ export function setSnapshotStatus(db: Db, tenantId: string, snapshotId: string, 
     .execute();
 }
 
-export function listSnapshots(db: Db, tenantId: string, filter: SnapshotFilter, { limit, beforeId }: PageRequest) {
-  const { jobId, sourceId, status } = filter;
-  return ofTenant(db, tenantId)
-    .$if(jobId !== undefined, (query) => query.where('job_id', '=', jobId ?? ''))
-    .$if(sourceId !== undefined, (query) => query.where('source_id', '=', sourceId ?? ''))
-    .$if(status !== undefined, (query) => query.where('status', '=', status ?? 'committed'))
-    .$if(beforeId !== undefined, (query) => query.where('id', '<', beforeId ?? ''))
-    .orderBy('id', 'desc')
-    .limit(limit)
-    .execute();
+export function listSnapshots(
+  db: Db,
+  tenantId: string,
+  { jobId, sourceId, status }: SnapshotFilter,
+  page: PageRequest,
+) {
+  let query = ofTenant(db, tenantId);
+  if (jobId !== undefined) query = query.where('job_id', '=', jobId);
+  if (sourceId !== undefined) query = query.where('source_id', '=', sourceId);
+  // In the statement itself, so that the planner knows a partial index to fit.
+  if (status !== undefined) query = query.where('status', '=', sql.lit(status));
+  return newestFirst(query, page).execute();
 }
 
 /** Versions of the same job that stay and share objects with this one; none for the archive engine. */

@@ -1,4 +1,4 @@
-import { fileSearch } from '@xvault/shared/run-kinds.ts';
+import { fileSearch } from '@xvault/shared/browse.ts';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { clientGone } from '../http/client-gone.ts';
 import { idParams } from '../http/id-params.ts';

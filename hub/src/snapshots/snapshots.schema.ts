@@ -1,6 +1,7 @@
+import { fileSearch } from '@xvault/shared/browse.ts';
 import { idSchema } from '@xvault/shared/ids.ts';
 import { restoreTargetInput } from '@xvault/shared/restore-targets.ts';
-import { fileEntry, fileSearch, validationLevel } from '@xvault/shared/run-kinds.ts';
+import { fileEntry, validationLevel } from '@xvault/shared/run-kinds.ts';
 import { locator } from '@xvault/shared/snapshots.ts';
 import { z } from 'zod';
 import { pageOf, pageQuery } from '../http/pagination.ts';

@@ -1,6 +1,8 @@
+import type { BrowseRequest, BrowseWhat } from '@xvault/shared/browse.ts';
 import { XVaultError } from '@xvault/shared/errors.ts';
-import type { BrowseRequest, BrowseWhat, ResultOf } from '@xvault/shared/run-kinds.ts';
+import type { ResultOf } from '@xvault/shared/run-kinds.ts';
 import type { SourceType } from '@xvault/shared/sources.ts';
+import type { RunRow } from '../db/schema.ts';
 import type { AppDeps } from '../deps.ts';
 import { invalidField } from '../http/problem.ts';
 import { createRun } from '../lifecycle/create-run.ts';
@@ -23,6 +25,8 @@ const lists: Partial<Record<SourceType, readonly BrowseWhat[]>> = {
   dropbox: ['folders'],
 };
 
+export type Browsed = Omit<Extract<ResultOf<'probe'>['probe'], { type: 'browse' }>, 'type'>;
+
 export interface BrowseAsked {
   readonly tenantId: string;
   readonly sourceId: string;
@@ -35,15 +39,13 @@ export interface BrowseAsked {
 export async function browseSource(
   deps: Pick<AppDeps, 'config' | 'open' | 'hubEvents'>,
   { tenantId, sourceId, request, signal }: BrowseAsked,
-): Promise<Omit<Extract<ResultOf<'probe'>['probe'], { type: 'browse' }>, 'type'>> {
+): Promise<Browsed> {
   const run = await deps.open.db.transaction().execute(async (trx) => {
     const row = await findSourceShared(trx, tenantId, sourceId);
     if (row === undefined) throw new XVaultError('NOT_FOUND');
     const source = toConnection(row);
     requireAllowedSource(await getTenant(trx, tenantId), source);
-    if (lists[source.type]?.includes(request.what) !== true) {
-      throw invalidField('what', 'a source of this type has none');
-    }
+    requireListed(source.type, request.what);
     return createRun(trx, {
       tenantId,
       kind: 'probe',
@@ -53,6 +55,20 @@ export async function browseSource(
       sourceHost: sourceHost(source),
     });
   });
+  return takeBrowsed(deps, run, signal);
+}
+
+/** Throws BAD_REQUEST where a source of this type has none of them. */
+export function requireListed(type: SourceType, what: BrowseWhat): void {
+  if (lists[type]?.includes(what) !== true) throw invalidField('what', 'a source of this type has none');
+}
+
+/** Waits for what a worker lists. Throws SOURCE_…, SERVICE_UNAVAILABLE. */
+export async function takeBrowsed(
+  deps: Pick<AppDeps, 'config' | 'open' | 'hubEvents'>,
+  run: RunRow,
+  signal: AbortSignal,
+): Promise<Browsed> {
   const found = await awaitProbe(deps, run, signal);
   if (found.type !== 'browse')
     throw new XVaultError('INTERNAL', { detail: `run ${run.id} has another kind of result` });

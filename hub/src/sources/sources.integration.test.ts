@@ -1,7 +1,7 @@
 import { seal, unseal } from '@xvault/shared/sealing.ts';
-import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ApiClient, itemsOf, operatorClient, tenantClient } from '../testing/api-client.ts';
+import { databaseText } from '../testing/database-text.ts';
 import { made } from '../testing/fixtures.ts';
 import { stepsOf } from '../testing/lifecycle-hub.ts';
 import { outcomes, scriptedWorker } from '../testing/scripted-worker.ts';
@@ -26,19 +26,6 @@ function sftp(name: string, secret: object = { password: 'pw' }, more: object = 
   return client('POST', '/api/v1/sources', { type: 'sftp', name, config, secret, ...more });
 }
 
-/** All of the database, as text. */
-async function dump(): Promise<string> {
-  const tables = await sql<{ name: string }>`select table_name as name from information_schema.tables
-    where table_schema = 'public'`.execute(hub.db);
-  expect(tables.rows.length).toBeGreaterThan(15);
-  const texts = await Promise.all(
-    tables.rows.map(({ name }) =>
-      sql<{ line: string }>`select to_jsonb(${sql.table(name)})::text as line from ${sql.table(name)}`.execute(hub.db),
-    ),
-  );
-  return texts.flatMap(({ rows }) => rows.map((row) => row.line)).join('\n');
-}
-
 describe('the secret of a source', () => {
   it('is sealed on arrival: neither database, log nor answer ever holds it', async () => {
     const canary = (place: string) => `canary-${place}-7f3a9c`;
@@ -61,7 +48,7 @@ describe('the secret of a source', () => {
     ];
     expect(answers.map((answer) => answer.status)).toEqual([201, 200, 200, 200, 400, 400, 400, 400, 202]);
     const names = ['created', 'phrase', 'patched', 'refused', 'unknown', 'nested', 'misspelt'].map(canary);
-    const everything = [await dump(), hub.logs(), ...answers.map((answer) => answer.text)].join('\n');
+    const everything = [await databaseText(hub.db), hub.logs(), ...answers.map((answer) => answer.text)].join('\n');
     for (const name of names) expect(everything).not.toContain(name);
     expect(everything).toContain(id);
 
@@ -91,7 +78,7 @@ describe('the identity of a tenant', () => {
     const identity = await unseal(tenant.identity_sealed ?? '', [hub.vault.identity]);
     expect(identity).toMatch(/^AGE-SECRET-KEY-1/);
     expect(await unseal(await seal('a backup', tenant.recipient), [identity])).toBe('a backup');
-    expect(await dump()).not.toContain(identity);
+    expect(await databaseText(hub.db)).not.toContain(identity);
     expect(hub.logs()).not.toContain('AGE-SECRET-KEY');
   });
 });

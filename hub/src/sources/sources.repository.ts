@@ -1,4 +1,5 @@
 import { type Insertable, type Kysely, type Selectable, sql, type Transaction, type Updateable } from 'kysely';
+import { newestFirst } from '../db/newest-first.ts';
 import type { Database, SourcesTable } from '../db/schema.ts';
 import type { PageRequest } from '../http/pagination.ts';
 
@@ -39,12 +40,8 @@ export function findSourceForUpdate(trx: Transaction<Database>, tenantId: string
   return active(trx, tenantId).where('id', '=', sourceId).forUpdate().executeTakeFirst();
 }
 
-export function listSources(db: Db, tenantId: string, { limit, beforeId }: PageRequest) {
-  return active(db, tenantId)
-    .$if(beforeId !== undefined, (query) => query.where('id', '<', beforeId ?? ''))
-    .orderBy('id', 'desc')
-    .limit(limit)
-    .execute();
+export function listSources(db: Db, tenantId: string, page: PageRequest) {
+  return newestFirst(active(db, tenantId), page).execute();
 }
 
 export function updateSource(db: Db, tenantId: string, sourceId: string, values: Updateable<SourcesTable>) {

@@ -1,5 +1,12 @@
+import { browseRequest } from '@xvault/shared/browse.ts';
 import { idSchema } from '@xvault/shared/ids.ts';
-import { hostKeyFingerprint as fingerprint, sourceConfigs, sourceSecrets } from '@xvault/shared/sources.ts';
+import {
+  hostKeyFingerprint as fingerprint,
+  type S3SourceConfig,
+  type SmbConfig,
+  sourceConfigs,
+  sourceSecrets,
+} from '@xvault/shared/sources.ts';
 import { z } from 'zod';
 import { pageOf } from '../http/pagination.ts';
 
@@ -7,45 +14,49 @@ const name = z.string().trim().min(1).max(255);
 /** Fingerprint of the SSH server's key; without it the first connection test pins the one it sees. */
 const host_key = fingerprint.optional();
 
-/** `secret` is sealed on arrival; no answer ever holds it. */
-export const createSourceBody = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('local'), name, config: sourceConfigs.local }),
-  z.strictObject({ type: z.literal('sftp'), name, config: sourceConfigs.sftp, secret: sourceSecrets.sftp, host_key }),
-  z.strictObject({ type: z.literal('ssh'), name, config: sourceConfigs.ssh, secret: sourceSecrets.ssh, host_key }),
-  z.strictObject({ type: z.literal('ftp'), name, config: sourceConfigs.ftp, secret: sourceSecrets.ftp }),
-  z.strictObject({ type: z.literal('s3'), name, config: sourceConfigs.s3, secret: sourceSecrets.s3 }),
-  z.strictObject({
-    type: z.literal('mysql'),
-    name,
-    config: sourceConfigs.mysql,
-    secret: sourceSecrets.mysql,
-    host_key,
-  }),
-  z.strictObject({
-    type: z.literal('postgres'),
-    name,
-    config: sourceConfigs.postgres,
-    secret: sourceSecrets.postgres,
-    host_key,
-  }),
-  z.strictObject({
-    type: z.literal('wordpress'),
-    name,
-    config: sourceConfigs.wordpress,
-    secret: sourceSecrets.wordpress,
-    host_key,
-  }),
-  z.strictObject({ type: z.literal('webdav'), name, config: sourceConfigs.webdav, secret: sourceSecrets.webdav }),
-  z.strictObject({ type: z.literal('smb'), name, config: sourceConfigs.smb, secret: sourceSecrets.smb }),
-  z.strictObject({
-    type: z.literal('google_drive'),
-    name,
-    config: sourceConfigs.google_drive,
-    secret: sourceSecrets.google_drive.default({}),
-  }),
-  z.strictObject({ type: z.literal('dropbox'), name, config: sourceConfigs.dropbox }),
-]);
+interface Roots {
+  readonly s3: z.ZodType<S3SourceConfig>;
+  readonly smb: z.ZodType<SmbConfig>;
+}
+
+/** One shape for each kind of source, with fields beside. `secret` is sealed on arrival; no answer ever holds it. */
+function ofEachKind<More extends z.ZodRawShape>(more: More, { s3, smb }: Roots = sourceConfigs) {
+  const { local, sftp, ssh, ftp, mysql, postgres, wordpress, webdav, google_drive, dropbox } = sourceConfigs;
+  const secrets = sourceSecrets;
+  return z.discriminatedUnion('type', [
+    z.strictObject({ type: z.literal('local'), ...more, config: local }),
+    z.strictObject({ type: z.literal('sftp'), ...more, config: sftp, secret: secrets.sftp, host_key }),
+    z.strictObject({ type: z.literal('ssh'), ...more, config: ssh, secret: secrets.ssh, host_key }),
+    z.strictObject({ type: z.literal('ftp'), ...more, config: ftp, secret: secrets.ftp }),
+    z.strictObject({ type: z.literal('s3'), ...more, config: s3, secret: secrets.s3 }),
+    z.strictObject({ type: z.literal('mysql'), ...more, config: mysql, secret: secrets.mysql, host_key }),
+    z.strictObject({ type: z.literal('postgres'), ...more, config: postgres, secret: secrets.postgres, host_key }),
+    z.strictObject({ type: z.literal('wordpress'), ...more, config: wordpress, secret: secrets.wordpress, host_key }),
+    z.strictObject({ type: z.literal('webdav'), ...more, config: webdav, secret: secrets.webdav }),
+    z.strictObject({ type: z.literal('smb'), ...more, config: smb, secret: secrets.smb }),
+    z.strictObject({
+      type: z.literal('google_drive'),
+      ...more,
+      config: google_drive,
+      secret: secrets.google_drive.default({}),
+    }),
+    z.strictObject({ type: z.literal('dropbox'), ...more, config: dropbox }),
+  ]);
+}
+
+export const createSourceBody = ofEachKind({ name });
 export type CreateSource = z.infer<typeof createSourceBody>;
+
+/** A source that is tried before it is saved, as for saving it but without a name. */
+export const unsavedSource = ofEachKind({});
+export type UnsavedSource = z.infer<typeof unsavedSource>;
+/** Stands where a bucket or a share is still to be chosen. */
+export const unchosen = 'to-be-chosen';
+export const browseUnsavedBody = ofEachKind(browseRequest.shape, {
+  s3: sourceConfigs.s3.extend({ bucket: sourceConfigs.s3.shape.bucket.default(unchosen) }),
+  smb: sourceConfigs.smb.extend({ share: sourceConfigs.smb.shape.share.default(unchosen) }),
+});
+export type BrowseUnsaved = z.infer<typeof browseUnsavedBody>;
 
 /** `config` and `secret` replace the former ones whole and are checked by the source's type. */
 export const patchSourceBody = z

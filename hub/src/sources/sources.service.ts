@@ -19,6 +19,7 @@ import { createRunMaker } from '../lifecycle/create-run.ts';
 import { createReader } from '../loops/batcher.ts';
 import { getTenant } from '../tenants/tenants.service.ts';
 import { sourceHost, toConnection } from './connection.ts';
+import { requireSignIn, sealGiven } from './given-secret.ts';
 import { requireAllowedSource } from './local-path.ts';
 import {
   findSource,
@@ -47,10 +48,8 @@ export async function createSource(
   body: CreateSource,
 ): Promise<SourceRow> {
   requireAllowedSource(await getTenant(db, tenantId), body);
-  const secretSealed = 'secret' in body ? await seal(JSON.stringify(body.secret), credentialsRecipient) : null;
-  if (body.type === 'google_drive' && body.config.connection_id === null && !('service_account_json' in body.secret)) {
-    throw invalidField('config.connection_id', 'give a connection, or the key of a service account as secret');
-  }
+  requireSignIn(body);
+  const secretSealed = await sealGiven(body, credentialsRecipient);
   return db.transaction().execute(async (trx) => {
     await requireConnection(trx, tenantId, body);
     const source = await insertSource(trx, {

@@ -71,6 +71,8 @@ const bodies: Record<string, object> = {
   'POST /api/v1/destinations': { type: 'local_fs', name: 'x' },
   'POST /api/v1/jobs': { name: 'x', source_id: 'x', destination_id: 'x' },
   'POST /api/v1/sources/:id/browse': { what: 'folders' },
+  'POST /api/v1/sources/probe': { type: 'local', config: { path: '/srv/x' } },
+  'POST /api/v1/sources/browse': { type: 'local', config: { path: '/srv/x' }, what: 'folders' },
   'POST /api/v1/connections/authorize': { provider: 'dropbox', name: 'x' },
   'POST /api/v1/connections/complete': { state: 'x', code: 'x' },
   'POST /api/v1/tenants': { name: 'x' },

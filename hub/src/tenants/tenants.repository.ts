@@ -1,4 +1,5 @@
 import type { Insertable, Kysely, Updateable } from 'kysely';
+import { newestFirst } from '../db/newest-first.ts';
 import type { Database, TenantKeysTable, TenantsTable } from '../db/schema.ts';
 import type { PageRequest } from '../http/pagination.ts';
 
@@ -16,14 +17,8 @@ export function findTenant(db: Db, tenantId: string) {
   return db.selectFrom('tenants').selectAll().where('id', '=', tenantId).executeTakeFirst();
 }
 
-export function listTenants(db: Db, { limit, beforeId }: PageRequest) {
-  return db
-    .selectFrom('tenants')
-    .selectAll()
-    .$if(beforeId !== undefined, (query) => query.where('id', '<', beforeId ?? ''))
-    .orderBy('id', 'desc')
-    .limit(limit)
-    .execute();
+export function listTenants(db: Db, page: PageRequest) {
+  return newestFirst(db.selectFrom('tenants').selectAll(), page).execute();
 }
 
 export function updateTenant(db: Db, tenantId: string, values: Updateable<TenantsTable>) {

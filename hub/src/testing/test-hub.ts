@@ -31,6 +31,8 @@ interface Options {
   readonly databaseUrl?: string;
   readonly database?: OpenDatabase['kind'];
   readonly config?: Partial<HubConfig>;
+  /** The same database in another guise: all but listening is done by it. */
+  readonly db?: OpenDatabase['db'];
 }
 
 /** The whole application, without its background loops, on an empty database and a Redis database of its own. */
@@ -42,8 +44,9 @@ export async function startTestHub(options: Options = {}): Promise<TestHub> {
   const setup = await testConfig({ databaseUrl, redisUrl: await ownRedis() }, overrides);
   const lines: string[] = [];
   const logger = pino({ level: 'trace', redact: redactPaths }, { write: (line: string) => lines.push(line) });
-  const open = await openDatabase(databaseUrl, { logger });
-  await migrate(open, logger);
+  const opened = await openDatabase(databaseUrl, { logger });
+  await migrate(opened, logger);
+  const open: OpenDatabase = { ...opened, db: options.db ?? opened.db };
   const redis = connectRedis(setup.config.redisUrl, logger);
   await new Promise((resolve) => redis.once('ready', resolve));
   const lanes = createLanes(redis, logger);

@@ -1,5 +1,6 @@
 import type { RegisterRequest } from '@xvault/shared/internal-api.ts';
 import { type Kysely, sql } from 'kysely';
+import { newestFirst } from '../db/newest-first.ts';
 import type { Database, WorkerRow } from '../db/schema.ts';
 import type { PageRequest } from '../http/pagination.ts';
 
@@ -29,14 +30,8 @@ export async function findWorkersByTokenHash(db: Db, tokenHashes: readonly strin
   return new Map(rows.map((row) => [row.token_hash ?? '', row]));
 }
 
-export function listWorkers(db: Db, { limit, beforeId }: PageRequest) {
-  return db
-    .selectFrom('workers')
-    .selectAll()
-    .$if(beforeId !== undefined, (query) => query.where('id', '<', beforeId ?? ''))
-    .orderBy('id', 'desc')
-    .limit(limit)
-    .execute();
+export function listWorkers(db: Db, page: PageRequest) {
+  return newestFirst(db.selectFrom('workers').selectAll(), page).execute();
 }
 
 /** A new worker is offline until it registers; of a known one only token and name change. */

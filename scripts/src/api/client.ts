@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { send } from './connection.ts';
 
 const loginAnswer = z.object({ access_token: z.string(), tenant_id: z.string().nullable() });
 const problem = z.object({
@@ -43,7 +44,7 @@ export class ApiClient {
     headers: Readonly<Record<string, string>> = {},
   ): Promise<ApiClient> {
     const unsigned = new ApiClient(baseUrl, '');
-    const answer = await unsigned.post('/api/v1/login', { email, password }, loginAnswer);
+    const answer = await unsigned.#send('POST', '/api/v1/login', { email, password }, loginAnswer, {}, true);
     return new ApiClient(baseUrl, answer.access_token, headers);
   }
 
@@ -51,6 +52,7 @@ export class ApiClient {
     return this.#send('GET', path, undefined, schema);
   }
 
+  /** Sent again after a broken connection only with an `idempotency-key` among the headers. */
   post<T>(path: string, body: unknown, schema: z.ZodType<T>, headers: Record<string, string> = {}): Promise<T> {
     return this.#send('POST', path, body, schema, headers);
   }
@@ -66,7 +68,7 @@ export class ApiClient {
 
   /** An open answer, for streams; its status is checked. */
   async open(path: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
-    const response = await fetch(this.baseUrl + path, { headers: { ...this.#auth(), ...headers }, signal });
+    const response = await send(this.baseUrl + path, { headers: { ...this.#auth(), ...headers }, signal }, true);
     if (!response.ok) throw await asError(response);
     return response;
   }
@@ -77,13 +79,15 @@ export class ApiClient {
     body: unknown,
     schema: z.ZodType<T>,
     headers: Record<string, string> = {},
+    repeatable = method !== 'POST' || 'idempotency-key' in headers,
   ): Promise<T> {
-    const response = await fetch(this.baseUrl + path, {
+    const init = {
       method,
       headers: { ...this.#auth(), ...headers, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
       signal: AbortSignal.timeout(60_000),
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
+    };
+    const response = await send(this.baseUrl + path, init, repeatable);
     if (!response.ok) throw await asError(response);
     return schema.parse(response.status === 204 ? null : await response.json());
   }

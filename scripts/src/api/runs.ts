@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { ApiClient } from './client.ts';
+import { isBroken } from './connection.ts';
 import { serverSentEvents } from './sse.ts';
 
 const figures = {
@@ -65,9 +66,4 @@ async function readStream(
     if (event === 'progress') onProgress(runProgress.parse(JSON.parse(data)));
     if (event === 'end') return;
   }
-}
-
-/** fetch says TypeError for every broken connection. */
-function isBroken(error: unknown): boolean {
-  return error instanceof TypeError;
 }

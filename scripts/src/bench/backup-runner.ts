@@ -4,6 +4,7 @@ import { localPathIn } from '@xvault/shared/snapshots.ts';
 import { ApiClient } from '../api/client.ts';
 import { backUp, makeJob, makeTenant, type SnapshotView } from '../demo/api-steps.ts';
 import { type Platform, startPlatform } from '../platform/start-platform.ts';
+import { whileRunning } from '../platform/while-running.ts';
 import { type CpuSplit, cpuBetween, cpuSplitOf } from './process-cpu.ts';
 
 export interface TimedBackup {
@@ -36,7 +37,7 @@ export async function startBackupRunner(dataDir: string, tree: string, signal: A
         if (pid === undefined) throw new Error('there is no worker');
         const before = cpuSplitOf(pid);
         const startMs = performance.now();
-        const { run, snapshot } = await Promise.race([platform.failed, backUp(api, jobId, follow)]);
+        const { run, snapshot } = await whileRunning(platform, backUp(api, jobId, follow));
         const seconds = (performance.now() - startMs) / 1000;
         const cpu = cpuBetween(before, cpuSplitOf(pid));
         if (run.status !== 'success') throw new Error(`the backup ended with ${run.status}`);

@@ -1,16 +1,15 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setImmediate as otherWork } from 'node:timers/promises';
 import { z } from 'zod';
 import { ApiClient } from '../api/client.ts';
 import { backUp, makeJob, makeTenant } from '../demo/api-steps.ts';
 import { type Platform, startPlatform } from '../platform/start-platform.ts';
+import { whileRunning } from '../platform/while-running.ts';
 import type { BenchContext, BenchResult } from './bench.ts';
+import { filesInFolder, writeEmptyFiles } from './empty-files.ts';
 import { workerMemoryMiB } from './process-memory.ts';
 import { median, round } from './statistics.ts';
 
 const folders = 100;
-const foldersInEach = 100;
 const filesInEach = 100;
 const pages = 10;
 const filesPage = z.object({ entries: z.array(z.object({ path: z.string() })), next_offset: z.number().nullable() });
@@ -22,11 +21,11 @@ const filesPage = z.object({ entries: z.array(z.object({ path: z.string() })), n
 export async function browse({ workDir, say, signal }: BenchContext): Promise<BenchResult> {
   if (process.platform !== 'linux') throw new Error('the peak of a process is read from /proc, which only Linux has');
   const tree = join(workDir, 'tree');
-  await writeTree(tree, signal);
-  say(`${folders * foldersInEach * filesInEach} files written`);
+  await writeEmptyFiles(tree, folders, signal);
+  say(`${folders * filesInFolder} files written`);
   const platform = await startPlatform({ dataDir: join(workDir, 'data'), localRoots: [tree] });
   try {
-    return await Promise.race([platform.failed, measure(platform, tree, say, signal)]);
+    return await whileRunning(platform, measure(platform, tree, say, signal));
   } finally {
     await platform.stop();
   }
@@ -48,8 +47,8 @@ async function measure(
   const backupPeakMiB = await workerMemoryMiB(platform, 'VmHWM');
   await platform.killWorker('SIGTERM');
   await platform.startWorker();
-  // A connection that lay idle meanwhile may be closed in this very moment.
-  await api.get(`/api/v1/snapshots/${snapshot.id}`, z.unknown()).catch(() => undefined);
+  // Whether the connection is still there is found out before the clock runs.
+  await api.get(`/api/v1/snapshots/${snapshot.id}`, z.unknown());
 
   const ask = async (query: string) => {
     const startMs = performance.now();
@@ -98,21 +97,6 @@ async function measure(
   };
   const rounded = Object.fromEntries(Object.entries(figures).map(([name, value]) => [name, round(value)]));
   return { bench: 'browse', ratios: {}, figures: rounded };
-}
-
-/** Empty files: only their number matters here. */
-async function writeTree(tree: string, signal: AbortSignal): Promise<void> {
-  for (let folder = 0; folder < folders; folder += 1) {
-    signal.throwIfAborted();
-    for (let sub = 0; sub < foldersInEach; sub += 1) {
-      const path = join(tree, `folder-${folder}`, `sub-${sub}`);
-      mkdirSync(path, { recursive: true });
-      for (let file = 0; file < filesInEach; file += 1) {
-        writeFileSync(join(path, `file ${String(file).padStart(4, '0')}.dat`), '');
-      }
-    }
-    await otherWork();
-  }
 }
 
 function demand(holds: boolean, otherwise: string): void {

@@ -5,6 +5,7 @@ import { startBackupRunner } from './backup-runner.ts';
 import type { BenchContext, BenchResult } from './bench.ts';
 import { browse } from './browse.ts';
 import { demandDisk } from './disk.ts';
+import { writeEmptyFiles } from './empty-files.ts';
 import { workerMemoryMiB } from './process-memory.ts';
 import { round } from './statistics.ts';
 
@@ -12,44 +13,70 @@ const gibibyte = 2 ** 30;
 const defaultGib = 20;
 /** What the larger one is compared with. */
 const smallGib = 1;
+/** What 1,000,000 files are compared with: 10,000. */
+const fewFolders = 1;
 /** Half of the tree's bytes are random, and so the backup of it is about half as large. */
 const diskPerByte = 1.6;
+/** What is called flat grows by less, though it is 20 times the bytes or 100 times the entries: as much as two runs of the same differ. */
+const flatPct = 15;
 
 /**
  * Peak memory of the worker's process, each time a fresh one: while it backs up a little and while it backs up much, and for
- * 1,000,000 entries while it writes their index and while it lists and searches it. Linux only.
+ * 10,000 and 1,000,000 entries while it writes their index, and while it lists and searches the larger one. Linux only.
  */
 export async function memory(context: BenchContext): Promise<BenchResult> {
   const { workDir, say, signal, gib = defaultGib } = context;
   if (process.platform !== 'linux') throw new Error('the peak of a process is read from /proc, which only Linux has');
   await demandDisk(gib * gibibyte * diskPerByte);
-  const small = await peakRssMiB(join(workDir, 'small'), smallGib * gibibyte, signal);
+  const bytes = (total: number) => (tree: string) => writeTree(tree, total, signal);
+  const small = await peakRssMiB(join(workDir, 'small'), bytes(smallGib * gibibyte), signal);
   say(`${smallGib} GiB: peak ${small} MiB`);
-  const large = await peakRssMiB(join(workDir, 'large'), gib * gibibyte, signal);
-  say(`${gib} GiB: peak ${large} MiB`);
+  const large = await peakRssMiB(join(workDir, 'large'), bytes(gib * gibibyte), signal);
+  say(`${gib} GiB: peak ${large} MiB, ${verdict(small, large)}`);
+  const few = await peakRssMiB(join(workDir, 'few'), (tree) => writeEmptyFiles(tree, fewFolders, signal), signal);
+  say(`10,000 files: peak ${few} MiB`);
   const { figures } = await browse({ ...context, workDir: join(workDir, 'entries') });
   const { backupPeakRssMiB: writing = Number.NaN, peakRssMiB: browsing = Number.NaN, entries = 0 } = figures;
-  say(`${entries} entries: peak ${writing} MiB writing, ${browsing} MiB browsing`);
+  say(`${entries} entries: peak ${writing} MiB writing, ${verdict(few, writing)}; ${browsing} MiB browsing`);
   return {
     bench: 'memory',
     ratios: {},
     figures: {
       gib,
-      peakRssMiB: Math.max(small, large, writing, browsing),
+      peakRssMiB: Math.max(small, large, few, writing, browsing),
       peakRssMiBSmall: small,
       peakRssMiBLarge: large,
-      growthPct: round((large / small - 1) * 100, 1),
+      growthPct: growthPct(small, large),
       entries,
       peakRssMiB1MEntries: Math.max(writing, browsing),
+      peakRssMiB10kEntries: few,
       peakRssMiBWritingIndex: writing,
       peakRssMiBBrowsing: browsing,
+      entriesGrowthPct: growthPct(few, writing),
+      flat: isFlat(small, large) && isFlat(few, writing) ? 1 : 0,
     },
   };
 }
 
-async function peakRssMiB(folder: string, bytes: number, signal: AbortSignal): Promise<number> {
+function growthPct(small: number, large: number): number {
+  return round((large / small - 1) * 100, 1);
+}
+
+function isFlat(small: number, large: number): boolean {
+  return growthPct(small, large) < flatPct;
+}
+
+function verdict(small: number, large: number): string {
+  return `${isFlat(small, large) ? 'flat' : 'NOT flat'} (${growthPct(small, large)} %)`;
+}
+
+async function peakRssMiB(
+  folder: string,
+  write: (tree: string) => Promise<void>,
+  signal: AbortSignal,
+): Promise<number> {
   const tree = join(folder, 'tree');
-  await writeTree(tree, bytes, signal);
+  await write(tree);
   const runner = await startBackupRunner(join(folder, 'data'), tree, signal);
   try {
     await runner.run();

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Database } from '@xvault/hub/src/db/schema.ts';
 import { listJobs } from '@xvault/hub/src/jobs/jobs.repository.ts';
 import { listRuns } from '@xvault/hub/src/runs/runs.repository.ts';
+import { largestTenant } from '@xvault/hub/src/testing/large-platform.ts';
 import { freePort } from '@xvault/shared/testing/free-port.ts';
 import { startRedis } from '@xvault/shared/testing/redis.ts';
 import type { Kysely } from 'kysely';
@@ -12,11 +13,8 @@ import { startPart } from '../cluster/part.ts';
 import { hubEnvironment, operatorEmail, type Places } from '../platform/environment.ts';
 import { nodeCommand } from '../platform/node-command.ts';
 import { openSecrets } from '../platform/secrets.ts';
-import { largestTenant } from './scheduler-fill.ts';
 
 export interface ListsContext {
-  /** Is asked the same as the API asks, so that its queries are seen. */
-  readonly db: Kysely<Database>;
   readonly databaseUrl: string;
   readonly workDir: string;
   readonly signal: AbortSignal;
@@ -33,16 +31,19 @@ const lists = {
   snapshots: '/api/v1/snapshots?limit=50',
 } as const;
 
-/** Times of each list over HTTP, in milliseconds, for the tenant with the longest history. */
-export async function measureLists(context: ListsContext): Promise<Record<string, number[]>> {
-  const { db, databaseUrl, workDir, signal } = context;
+/** Asks the database for the lists that the API asks it for. */
+export async function readLists(db: Kysely<Database>): Promise<void> {
   const all = { limit: 51, beforeId: undefined };
   await listRuns(db, largestTenant, {}, all);
   await listRuns(db, largestTenant, { status: 'failed' }, all);
   await listRuns(db, largestTenant, { kind: 'restore' }, all);
   await listRuns(db, largestTenant, { jobId: 'job-0000001' }, all);
   await listJobs(db, largestTenant, all);
+}
 
+/** Times of each list over HTTP, in milliseconds, for the tenant with the longest history. */
+export async function measureLists(context: ListsContext): Promise<Record<string, number[]>> {
+  const { databaseUrl, workDir, signal } = context;
   const redis = await startRedis();
   try {
     const hub = await startHubAlone(workDir, databaseUrl, redis.url);

@@ -7,22 +7,22 @@ import type {} from '@xvault/hub/src/http/request-context.ts';
 import { admitRuns } from '@xvault/hub/src/lifecycle/admission.ts';
 import { raiseDeadlineAlarms } from '@xvault/hub/src/scheduling/deadlines.ts';
 import { runSchedulerPass } from '@xvault/hub/src/scheduling/scheduler.ts';
-import { createLogger } from '@xvault/shared/logging.ts';
+import { fillLargePlatform, type PlatformSize } from '@xvault/hub/src/testing/large-platform.ts';
+import { inWords, shortened, tooLongReads, watchPlans } from '@xvault/hub/src/testing/query-plans.ts';
+import { createLogger, type Logger } from '@xvault/shared/logging.ts';
 import { generateKeyPair } from '@xvault/shared/sealing.ts';
 import { startPostgres } from '@xvault/shared/testing/postgres.ts';
 import { randomToken } from '@xvault/shared/tokens.ts';
-import { Kysely, PostgresDialect, sql } from 'kysely';
-import pg from 'pg';
+import { type Kysely, sql } from 'kysely';
 import type { BenchContext, BenchResult } from './bench.ts';
-import { explainAll, type QueryPlan, type SeenQuery } from './query-plans.ts';
-import { type FleetSize, fill } from './scheduler-fill.ts';
-import { measureLists } from './scheduler-lists.ts';
+import { measureLists, readLists } from './scheduler-lists.ts';
 import { median, percentile, round } from './statistics.ts';
 
-const size: FleetSize = {
+const size: PlatformSize = {
   tenants: 10_000,
   jobs: 100_000,
   finishedRuns: 1_000_000,
+  largestHasOneIn: 100,
   queuedRuns: 5_000,
   workers: 50,
   slotsPerWorker: 4,
@@ -30,8 +30,8 @@ const size: FleetSize = {
 const rounds = 100;
 /** Places that become free between two rounds of admission. */
 const freedPerRound = 5;
-/** Tables that grow without end: what reads them from one end to the other is too slow some day. */
-const growing = ['runs', 'jobs', 'run_attempts', 'run_events', 'snapshots', 'schedule_fires'];
+/** As many rows as one statement may look at: all of the backlog, and next to nothing of the history. */
+const mostRows = 2 * size.queuedRuns;
 
 /** What a tick of the scheduler, a round of admission and the lists cost when the database is that of a large platform. */
 export async function scheduler({ workDir, say, signal }: BenchContext): Promise<BenchResult> {
@@ -43,23 +43,19 @@ export async function scheduler({ workDir, say, signal }: BenchContext): Promise
     try {
       await migrate(opened, logger);
       say('filling the database');
-      await fill(opened.db, size);
+      await fillLargePlatform(opened.db, size);
       await sql`vacuum analyze`.execute(opened.db);
-    } finally {
-      await opened.close();
-    }
-    signal.throwIfAborted();
-    const { db, queries } = watched(databaseUrl);
-    try {
+      signal.throwIfAborted();
+      const { db } = opened;
       const settings = await defaultSettings(databaseUrl);
       say('ticks of the scheduler and rounds of admission');
       const ticks = await measureTicks(db, logger);
       say(`tick: ${times(ticks)}`);
       const admission = await measureAdmission(db, settings);
       say(`admission: ${times(admission)}`);
-      const lists = await measureLists({ db, databaseUrl, workDir, signal });
+      const lists = await measureLists({ databaseUrl, workDir, signal });
       for (const [name, list] of Object.entries(lists)) say(`${name}: ${times(list)}`);
-      await checkPlans(databaseUrl, queries, say);
+      await checkPlans(databaseUrl, settings, logger, say);
       return {
         bench: 'scheduler',
         ratios: {},
@@ -72,7 +68,7 @@ export async function scheduler({ workDir, say, signal }: BenchContext): Promise
         },
       };
     } finally {
-      await db.destroy();
+      await opened.close();
     }
   } finally {
     await postgres.stop();
@@ -83,17 +79,7 @@ function times(list: readonly number[]): string {
   return `p50 ${round(median(list), 1)} ms, p99 ${round(percentile(list, 99), 1)} ms`;
 }
 
-/** The database, and what it is asked. */
-function watched(databaseUrl: string): { db: Kysely<Database>; queries: SeenQuery[] } {
-  const queries: SeenQuery[] = [];
-  const types = { getTypeParser: (oid: number) => (oid === 20 ? Number : pg.types.getTypeParser(oid, 'text')) };
-  const pool = new pg.Pool({ connectionString: databaseUrl, max: 10, types });
-  const db = new Kysely<Database>({
-    dialect: new PostgresDialect({ pool }),
-    log: ({ query }) => void queries.push({ sql: query.sql, parameters: query.parameters }),
-  });
-  return { db, queries };
-}
+type Settings = Awaited<ReturnType<typeof defaultSettings>>;
 
 async function defaultSettings(databaseUrl: string) {
   const { recipient } = await generateKeyPair();
@@ -108,7 +94,7 @@ async function defaultSettings(databaseUrl: string) {
 }
 
 /** One tick for each second to come: somewhat more than one job is due at each. */
-async function measureTicks(db: Kysely<Database>, logger: ReturnType<typeof createLogger>): Promise<number[]> {
+async function measureTicks(db: Kysely<Database>, logger: Logger): Promise<number[]> {
   const firstMs = Date.now();
   const taken: number[] = [];
   let runs = 0;
@@ -123,13 +109,17 @@ async function measureTicks(db: Kysely<Database>, logger: ReturnType<typeof crea
   return taken;
 }
 
+async function freePlaces(db: Kysely<Database>): Promise<void> {
+  await sql`update runs set status = 'success', finished_at = now() where id in (
+    select id from runs where status in ('dispatched', 'running') limit ${freedPerRound})`.execute(db);
+}
+
 /** Some runs end, and the next round fills their places from the backlog. */
-async function measureAdmission(db: Kysely<Database>, settings: Awaited<ReturnType<typeof defaultSettings>>) {
+async function measureAdmission(db: Kysely<Database>, settings: Settings): Promise<number[]> {
   const taken: number[] = [];
   let admitted = 0;
   for (let number = 0; number < rounds; number += 1) {
-    await sql`update runs set status = 'success', finished_at = now() where id in (
-      select id from runs where status in ('dispatched', 'running') limit ${freedPerRound})`.execute(db);
+    await freePlaces(db);
     const startMs = performance.now();
     admitted += (await admitRuns(db, settings)).admitted;
     taken.push(performance.now() - startMs);
@@ -139,19 +129,29 @@ async function measureAdmission(db: Kysely<Database>, settings: Awaited<ReturnTy
   return taken;
 }
 
-async function checkPlans(databaseUrl: string, queries: readonly SeenQuery[], say: (line: string) => void) {
-  const client = new pg.Client({ connectionString: databaseUrl });
-  await client.connect();
+/** Once more, with a look at how the database does it. */
+async function checkPlans(
+  databaseUrl: string,
+  settings: Settings,
+  logger: Logger,
+  say: (line: string) => void,
+): Promise<void> {
+  const { db, during } = watchPlans(databaseUrl);
   try {
-    const plans = await explainAll(client, queries);
-    for (const plan of plans) say(`${shortened(plan)}\n    ${plan.reads.join('\n    ') || 'reads no table'}`);
-    const slow = plans.filter((plan) => plan.seqScans.some((table) => growing.includes(table)));
-    if (slow.length > 0) throw new Error(`read from end to end: ${slow.map(shortened).join('\n')}`);
+    await freePlaces(db);
+    const plans = await during(async () => {
+      const later = new Date(Date.now() + 2 * rounds * 1000);
+      await runSchedulerPass(db, logger, later);
+      await raiseDeadlineAlarms(db, logger, later);
+      await admitRuns(db, settings);
+      await readLists(db);
+    });
+    for (const { sql: text, reads } of plans) {
+      say(`${shortened(text)}\n    ${reads.map(inWords).join('\n    ') || 'reads no table'}`);
+    }
+    const tooLong = tooLongReads(plans, mostRows);
+    if (tooLong.length > 0) throw new Error(`statements that read too much:\n${tooLong.join('\n')}`);
   } finally {
-    await client.end();
+    await db.destroy();
   }
-}
-
-function shortened(plan: QueryPlan): string {
-  return plan.sql.replace(/\s+/g, ' ').trim().slice(0, 160);
 }

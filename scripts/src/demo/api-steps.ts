@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { locator } from '@xvault/shared/snapshots.ts';
 import { z } from 'zod';
 import { ApiClient } from '../api/client.ts';
@@ -51,21 +51,26 @@ export async function makeJob(api: ApiClient, source: DemoSource, follow: Follow
 
 /** Starts a backup; gives the run and its snapshot. */
 export async function backUp(api: ApiClient, jobId: string, follow: Follow) {
-  const { id } = await api.post(`/api/v1/jobs/${jobId}/runs`, {}, created);
+  const { id } = await api.post(`/api/v1/jobs/${jobId}/runs`, {}, created, onceOnly());
   const run = await finish('backup', api, id, follow);
   if (run.snapshot_id === null) throw new Error('the backup ended well but names no snapshot');
   return { run, snapshot: await api.get(`/api/v1/snapshots/${run.snapshot_id}`, snapshotView) };
 }
 
 export async function validate(api: ApiClient, snapshotId: string, follow: Follow): Promise<void> {
-  const { id } = await api.post(`/api/v1/snapshots/${snapshotId}/validate`, {}, created);
+  const { id } = await api.post(`/api/v1/snapshots/${snapshotId}/validate`, {}, created, onceOnly());
   await finish('verification', api, id, follow);
 }
 
 export async function restoreTo(api: ApiClient, snapshotId: string, path: string, follow: Follow): Promise<void> {
   const body = { paths: null, target: { type: 'directory', path, allow_setuid: true } };
-  const { run } = await api.post(`/api/v1/snapshots/${snapshotId}/restore`, body, restoreAnswer);
+  const { run } = await api.post(`/api/v1/snapshots/${snapshotId}/restore`, body, restoreAnswer, onceOnly());
   await finish('restore', api, run.id, follow);
+}
+
+/** So that a request whose answer is lost can be sent again and still makes one run. */
+function onceOnly(): Record<string, string> {
+  return { 'idempotency-key': randomUUID() };
 }
 
 /** Waits for the run's end. Throws with the customer's sentence unless it succeeded, with or without warnings. */

@@ -3,18 +3,13 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePort } from '@xvault/shared/testing/free-port.ts';
 import { descendants } from '@xvault/shared/testing/process-tree.ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { ApiClient } from '../api/client.ts';
 import { hasEnded, runView } from '../api/runs.ts';
-import { type PlatformChild, startChild } from '../platform/child.ts';
-import { workerEnvironment } from '../platform/environment.ts';
-import { nodeCommand } from '../platform/node-command.ts';
-import { untilReady } from '../platform/until.ts';
-import { workerIsReady } from '../platform/worker-ready.ts';
 import { type E2e, startE2e } from './fixture.ts';
+import { type SecondWorker, secondId, startSecondWorker } from './second-worker.ts';
 
 const attempted = runView.extend({
   worker_id: z.string().nullable(),
@@ -22,43 +17,20 @@ const attempted = runView.extend({
     z.object({ outcome: z.string().nullable(), worker_id: z.string().nullable(), ended_at: z.string().nullable() }),
   ),
 });
-const secondId = 'second';
 /** Nothing is waited for: what runs is handed back at once. */
 const extraWorker = { XVAULT_DRAIN_GRACE_SECONDS: '0' };
 let e2e: E2e;
 let operator: ApiClient;
-let second: PlatformChild;
-let logs: string;
+let second: SecondWorker;
 
 beforeAll(async () => {
   e2e = await startE2e({ extraWorker, slots: 1 });
-  const { platform, folder } = e2e;
+  const { platform } = e2e;
   operator = await ApiClient.signIn(platform.hubUrl, platform.operator.email, platform.operator.password);
-  const dataDir = join(platform.dataDir, secondId);
-  logs = join(dataDir, 'logs');
-  await mkdir(logs, { recursive: true, mode: 0o700 });
-  const places = {
-    dataDir,
-    databaseUrl: '',
-    redisUrlFile: join(platform.dataDir, 'secrets', 'redis-url'),
-    hubPort: Number(new URL(platform.hubUrl).port),
-    workerPort: await freePort(),
-    logLevel: 'info',
-    localRoots: [folder],
-    restoreRoots: [folder],
-    allowNetworks: [],
-    slots: 1,
-    extraHub: {},
-    extraWorker: { ...extraWorker, XVAULT_WORKER_ID: secondId },
-  };
-  const sinceMs = Date.now();
-  second = await startChild(
-    nodeCommand(secondId, 'worker/src/main.ts', workerEnvironment(places, platform.secrets), logs),
-  );
-  await untilReady(second, () => workerIsReady(operator, sinceMs), 60_000);
+  second = await startSecondWorker(e2e, operator, extraWorker);
 });
 afterAll(async () => {
-  await second?.end('SIGTERM', 20_000);
+  await second?.process.end('SIGTERM', 20_000);
   await e2e?.stop();
 });
 
@@ -96,7 +68,7 @@ test('a worker that is drained by the API takes nothing, and takes runs again wh
     }
     return ids;
   };
-  const secondSaid = async (line: string) => (await readFile(join(logs, `${secondId}.log`), 'utf8')).includes(line);
+  const secondSaid = async (line: string) => (await readFile(second.logFile, 'utf8')).includes(line);
   expect(await ask(secondId, 'drain')).toEqual({ status: 'draining' });
   await expect.poll(() => secondSaid('no more tickets are taken')).toBe(true);
   expect(await workersOf(3)).toEqual([[firstId], [firstId], [firstId]]);
@@ -116,7 +88,7 @@ test('a worker that is told to end hands its backup back; another finishes it, a
     expect(hasEnded(run), 'ended too soon').toBe(false);
     await sleep(10);
   }
-  const holder = run.worker_id === secondId ? second : e2e.platform.worker;
+  const holder = run.worker_id === secondId ? second.process : e2e.platform.worker;
   if (holder === undefined) throw new Error('nobody holds the run');
   const children = descendants(holder.pid);
   expect(await holder.end('SIGTERM', 30_000)).toEqual({ code: 0, signal: null });

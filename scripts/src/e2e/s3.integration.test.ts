@@ -2,27 +2,21 @@ import { randomFillSync } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { compareTrees } from '@xvault/shared/testing/compare-trees.ts';
-import { freePort } from '@xvault/shared/testing/free-port.ts';
 import type { SharedRadosgw } from '@xvault/shared/testing/radosgw.ts';
 import { signedRequest } from '@xvault/shared/testing/s3-request.ts';
 import { sharedS3 } from '@xvault/shared/testing/test-databases.ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { ApiClient, ApiError } from '../api/client.ts';
-import { type PlatformChild, startChild } from '../platform/child.ts';
-import { workerEnvironment } from '../platform/environment.ts';
-import { nodeCommand } from '../platform/node-command.ts';
-import { untilReady } from '../platform/until.ts';
-import { workerIsReady } from '../platform/worker-ready.ts';
 import { type E2e, startE2e } from './fixture.ts';
+import { type SecondWorker, secondId, startSecondWorker } from './second-worker.ts';
 
 const made = z.object({ id: z.string() });
-const secondId = 'second';
 let server: SharedRadosgw;
 let bucket: string;
 let e2e: E2e;
 let operator: ApiClient;
-let second: PlatformChild;
+let second: SecondWorker;
 
 beforeAll(async () => {
   server = await sharedS3();
@@ -36,33 +30,12 @@ beforeAll(async () => {
     XVAULT_S3_SECRET_ACCESS_KEY: server.secretKey,
   };
   e2e = await startE2e({ extraWorker });
-  const { platform, folder } = e2e;
+  const { platform } = e2e;
   operator = await ApiClient.signIn(platform.hubUrl, platform.operator.email, platform.operator.password);
-  const dataDir = join(platform.dataDir, secondId);
-  const logs = join(dataDir, 'logs');
-  await mkdir(logs, { recursive: true, mode: 0o700 });
-  const places = {
-    dataDir,
-    databaseUrl: '',
-    redisUrlFile: join(platform.dataDir, 'secrets', 'redis-url'),
-    hubPort: Number(new URL(platform.hubUrl).port),
-    workerPort: await freePort(),
-    logLevel: 'info',
-    localRoots: [folder],
-    restoreRoots: [folder],
-    allowNetworks: [],
-    slots: 1,
-    extraHub: {},
-    extraWorker: { ...extraWorker, XVAULT_WORKER_ID: secondId },
-  };
-  const sinceMs = Date.now();
-  second = await startChild(
-    nodeCommand(secondId, 'worker/src/main.ts', workerEnvironment(places, platform.secrets), logs),
-  );
-  await untilReady(second, () => workerIsReady(operator, sinceMs), 60_000);
+  second = await startSecondWorker(e2e, operator, extraWorker);
 });
 afterAll(async () => {
-  await second?.end('SIGTERM', 20_000);
+  await second?.process.end('SIGTERM', 20_000);
   await e2e?.stop();
 });
 
@@ -225,7 +198,7 @@ test('what a killed worker had uploaded is gone when the next attempt has made t
   await onlyWorker(secondId, true);
   const runId = await customer.startBackup(jobId);
   await expect.poll(uploads, { timeout: 60_000 }).toBe(1);
-  await second.end('SIGKILL', 10_000);
+  await second.process.end('SIGKILL', 10_000);
   await onlyWorker(secondId, false);
   const ended = await customer.ended(runId);
   expect([ended.status, ended.error_summary]).toEqual(['success', null]);

@@ -209,6 +209,31 @@ test('a WebDAV folder is tested, looked into, and becomes one encrypted archive'
   expect(await treeOf(path)).toEqual(await treeOf(join(webdav.dataDir, 'photos')));
 });
 
+test('a source is tested and looked into before it is saved', async () => {
+  const { customer } = e2e;
+  await mkdir(join(webdav.dataDir, 'unsaved', 'folder'), { recursive: true });
+  const config = { url: webdav.url, user: webdav.user, path: '' };
+  const given = { type: 'webdav', config, secret: { password: webdav.password } };
+  expect(await customer.post('/api/v1/sources/probe', given)).toMatchObject({ status: 'success' });
+  const items = z.object({ items: z.array(z.object({ id: z.string(), name: z.string() })) });
+  const asked = { ...given, what: 'folders', parent: 'unsaved' };
+  expect((await customer.api.post('/api/v1/sources/browse', asked, items)).items).toEqual([
+    { id: 'unsaved/folder', name: 'folder' },
+  ]);
+  const { endpoint, region, accessKey, secretKey } = server;
+  const keys = { access_key_id: accessKey, secret_access_key: secretKey };
+  const buckets = { type: 's3', config: { endpoint, region }, secret: keys, what: 'buckets', limit: 1000 };
+  expect((await customer.api.post('/api/v1/sources/browse', buckets, items)).items).toContainEqual({
+    id: bucket,
+    name: bucket,
+  });
+  const wrong = { ...given, secret: { password: 'another' } };
+  expect(await customer.post('/api/v1/sources/probe', wrong)).toMatchObject({
+    status: 'failed',
+    error_code: 'SOURCE_AUTH_FAILED',
+  });
+});
+
 test('secrets stand nowhere but sealed', async () => {
   // What is looked at holds what it should: else nothing would be proven.
   const database = await dumpDatabase();

@@ -46,7 +46,7 @@ export interface Platform {
   readonly hub: PlatformChild;
   /** The worker of this moment; undefined between killWorker and startWorker. */
   readonly worker: PlatformChild | undefined;
-  /** Rejects when a part ends that nobody asked to end; all others are stopped then. Never resolves. */
+  /** Rejects when a part ends that nobody asked to end; all others are being stopped then. Never resolves. */
   readonly failed: Promise<never>;
   killWorker(signal: NodeJS.Signals): Promise<void>;
   startWorker(): Promise<void>;
@@ -87,9 +87,8 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
   const watch = (child: PlatformChild) => {
     void child.ended.then(async (end) => {
       if (child.expected || stopping !== undefined) return;
-      const message = `${describeEnd(child.name, end)} unexpectedly:\n${await child.tail()}`;
+      failure.reject(new Error(`${describeEnd(child.name, end)} unexpectedly:\n${await child.tail()}`));
       await stop();
-      failure.reject(new Error(message));
     });
     return child;
   };

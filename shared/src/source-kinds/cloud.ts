@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { idSchema } from '../ids.ts';
 import { caPem, hostName, oneLine, password, portNumber } from './common.ts';
+import { parseServiceAccount } from './service-account.ts';
 
 /** A path below the root of a share, drive or account; empty is the root itself. */
 const relativePath = z
@@ -55,20 +56,11 @@ export const googleDriveSecret = z.strictObject({
   service_account_json: z
     .string()
     .max(65_536)
-    .refine(isServiceAccount, 'must be the JSON key of a service account')
+    .refine((text) => parseServiceAccount(text) !== null, 'must be the JSON key of a service account')
     .optional(),
 });
 
 export const dropboxConfig = z.strictObject({ connection_id: idSchema, path: relativePath });
-
-function isServiceAccount(text: string): boolean {
-  try {
-    const key: unknown = JSON.parse(text);
-    return typeof key === 'object' && key !== null && Reflect.get(key, 'type') === 'service_account';
-  } catch {
-    return false;
-  }
-}
 
 export type WebdavConfig = z.infer<typeof webdavConfig>;
 export type WebdavSecret = z.infer<typeof webdavSecret>;

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { jwtBearer, type ServiceAccounts } from './service-accounts.ts';
 
 /** How a provider differs from the other, by its documentation. */
 export interface OauthRules {
@@ -6,6 +7,8 @@ export interface OauthRules {
   readonly offline: Readonly<Record<string, string>>;
   /** What its token endpoint answers beside the token. */
   readonly extra: Readonly<Record<string, string>>;
+  /** That sign in without a user and a client. */
+  readonly accounts?: ServiceAccounts;
 }
 
 export interface OauthClient {
@@ -28,7 +31,7 @@ export type Answer =
 
 const token = (prefix: string) => `${prefix}${randomBytes(24).toString('base64url')}`;
 
-/** An authorization server. Source: RFC 6749, RFC 7636. */
+/** An authorization server. Source: RFC 6749, RFC 7636, RFC 7523. */
 export class OauthServer {
   readonly #client: OauthClient;
   readonly #rules: OauthRules;
@@ -68,9 +71,15 @@ export class OauthServer {
     return { redirect: back.toString() };
   }
 
-  token(form: URLSearchParams): Answer {
+  /** @param endpoint is the address that was asked, which assertions must be made for. */
+  token(form: URLSearchParams, endpoint: string): Answer {
     const failure = this.failures.shift();
     if (failure !== undefined) return { status: failure.status, body: { error: failure.error } };
+    const { accounts } = this.#rules;
+    if (form.get('grant_type') === jwtBearer && accounts !== undefined) {
+      const refusal = accounts.refusal(form.get('assertion') ?? '', endpoint);
+      return refusal === null ? { status: 200, body: this.#access() } : refuse(refusal);
+    }
     const { clientId, clientSecret } = this.#client;
     if (form.get('client_id') !== clientId || form.get('client_secret') !== clientSecret)
       return refuse('invalid_client');
@@ -132,8 +141,11 @@ export class OauthServer {
   }
 
   #granted(scope: string, refresh: object): Answer {
-    const access = { access_token: this.#newAccess(), expires_in: this.accessSeconds, token_type: 'bearer', scope };
-    return { status: 200, body: { ...access, ...refresh, ...this.#rules.extra } };
+    return { status: 200, body: { ...this.#access(), scope, ...refresh, ...this.#rules.extra } };
+  }
+
+  #access() {
+    return { access_token: this.#newAccess(), expires_in: this.accessSeconds, token_type: 'bearer' };
   }
 
   #newAccess(): string {

@@ -9,6 +9,7 @@ import { makeCertificate } from '../certificate.ts';
 import { DropboxApi } from './dropbox.ts';
 import { type ApiAnswer, type ApiRequest, DriveApi, driveError } from './google-drive.ts';
 import { type Answer, OauthServer } from './oauth.ts';
+import { ServiceAccounts } from './service-accounts.ts';
 
 export const testClient = {
   clientId: 'a-client-of-the-test',
@@ -32,6 +33,8 @@ export interface TestProviders {
   /** The one authority that vouches for all of the providers' names. */
   readonly caPem: string;
   readonly google: OauthServer;
+  /** Of Google. */
+  readonly accounts: ServiceAccounts;
   readonly dropbox: OauthServer;
   readonly drive: DriveApi;
   readonly dropboxFiles: DropboxApi;
@@ -55,7 +58,9 @@ export interface TestProviders {
 export async function startProviders(): Promise<TestProviders> {
   const folder = await mkdtemp(join(tmpdir(), 'xvault-providers-'));
   const certificate = await makeCertificate(folder, [...providerHosts, 'localhost', '127.0.0.1']);
-  const google = new OauthServer(testClient, { offline: { access_type: 'offline', prompt: 'consent' }, extra: {} });
+  const accounts = new ServiceAccounts();
+  const offline = { access_type: 'offline', prompt: 'consent' };
+  const google = new OauthServer(testClient, { offline, extra: {}, accounts });
   const dropbox = new OauthServer(testClient, {
     offline: { token_access_type: 'offline' },
     extra: { account_id: 'dbid:AAAA', uid: '12345' },
@@ -69,8 +74,9 @@ export async function startProviders(): Promise<TestProviders> {
     const { path, query, headers, body } = request;
     if (path === '/o/oauth2/v2/auth') return google.authorize(query);
     if (path === '/oauth2/authorize') return dropbox.authorize(query);
-    if (path === '/token') return google.token(new URLSearchParams(body.toString()));
-    if (path === '/oauth2/token') return dropbox.token(new URLSearchParams(body.toString()));
+    const endpoint = `https://${headers.host}${path}`;
+    if (path === '/token') return google.token(new URLSearchParams(body.toString()), endpoint);
+    if (path === '/oauth2/token') return dropbox.token(new URLSearchParams(body.toString()), endpoint);
     const isDrive = path.startsWith('/drive/');
     const bearer = /^Bearer (.+)$/.exec(String(headers.authorization ?? ''))?.[1] ?? '';
     if (!(isDrive ? google : dropbox).isGood(bearer)) {
@@ -97,6 +103,7 @@ export async function startProviders(): Promise<TestProviders> {
     port,
     caPem: certificate.certPem,
     google,
+    accounts,
     dropbox,
     drive,
     dropboxFiles,
