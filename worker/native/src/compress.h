@@ -16,6 +16,8 @@ class Compressor {
   size_t frame(uint8_t* target, size_t targetBytes, const uint8_t* source, size_t sourceBytes, int level);
 
  private:
+  void set(ZSTD_cParameter parameter, int value);
+
   std::unique_ptr<ZSTD_CCtx, size_t (*)(ZSTD_CCtx*)> context_;
   int level_ = INT_MIN;
 };

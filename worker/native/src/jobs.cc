@@ -186,6 +186,10 @@ class OpenJob : public Job {
       fields.push_back({"xattrs", bytesValue(env, xattrs_.packed.data(), xattrs_.packed.size())});
       fields.push_back({"xattrCount", numberValue(env, xattrs_.count)});
     }
+    if (!xattrs_.isComplete()) {
+      const std::string lack = xattrs_.lack();
+      fields.push_back({"xattrsLack", bytesValue(env, lack.data(), lack.size())});
+    }
     if (fd_.isOpen()) fields.push_back({"fd", numberValue(env, fd_.release())});
     return objectValue(env, fields);
   }

@@ -60,6 +60,7 @@ class Packer {
     segment_.append(header);
     place.dataOffset = segment_.used();
     record(entry, place);
+    noteLack(at, entry.path, xattrs);
     return true;
   }
 
@@ -100,6 +101,7 @@ class Packer {
     const bool changed = entry.size != wanted || hasChanged(file);
     finish(entry, tarHeader(entry, nullptr, xattrs.packed), {}, entry.size, xattrs.count);
     if (changed) noteChanged(at, path);
+    noteLack(at, path, xattrs);
     return true;
   }
 
@@ -121,6 +123,7 @@ class Packer {
     changed |= hasChanged(file);
     finish(entry, header, text, map.dataBytes, xattrs.count);
     if (changed) noteChanged(at, path);
+    noteLack(at, path, xattrs);
     return true;
   }
 
@@ -162,6 +165,10 @@ class Packer {
 
   void noteChanged(uint32_t at, std::string_view path) {
     note(at, path, "ITEM_CHANGED", "size or time changed while it was read");
+  }
+
+  void noteLack(uint32_t at, std::string_view path, const Xattrs& xattrs) {
+    if (!xattrs.isComplete()) note(at, path, "ITEM_ATTRIBUTES_LEFT_OUT", xattrs.lack());
   }
 
   void note(uint32_t at, std::string_view path, std::string_view code, std::string_view detail) {

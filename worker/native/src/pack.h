@@ -41,7 +41,7 @@ struct Packed {
   /** Item and place of all that was put in; offsets are those in the segment. */
   RecordWriter records;
   uint32_t recordCount = 0;
-  /** Number of the operation, then a skipped item: what is left out, and (ITEM_CHANGED) what changed meanwhile. */
+  /** Number of the operation, then a skipped item: what is left out, changed meanwhile, or lacks some of its attributes. */
   RecordWriter notes;
   uint32_t noteCount = 0;
 };

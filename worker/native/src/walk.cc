@@ -6,6 +6,7 @@
 #include <sys/sysmacros.h>
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 
 #include "open-file.h"
@@ -249,7 +250,7 @@ Walk::Count Walk::count(uint32_t mostItems) {
     }
     if (item.isSkipped || item.entry.type != Entry::kFile) continue;
     counted.files += 1;
-    if (item.hardLinkKey.empty() || countedLinks_.insert(item.hardLinkKey).second) {
+    if (item.hardLinkKey.empty() || countedLinks_.insert(std::hash<std::string>()(item.hardLinkKey))) {
       counted.bytes += static_cast<double>(item.entry.size);
     }
   }

@@ -5,12 +5,12 @@
 #include <map>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "directory-chain.h"
+#include "hash-set.h"
 #include "records.h"
 
 namespace xvault {
@@ -80,7 +80,8 @@ class Walk {
   std::mutex skipMutex_;
   std::vector<std::string> skips_;
   std::atomic<bool> hasSkips_ = false;
-  std::set<std::string> countedLinks_;
+  /** Only for the count, which is an estimate of what will be read. */
+  HashSet countedLinks_;
 
   /** False at the end. */
   bool step(Item& item);

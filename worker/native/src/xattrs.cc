@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <string_view>
 #include <vector>
 
@@ -28,11 +29,18 @@ void addSized(std::string& packed, const char* data, size_t size) {
   packed.append(reinterpret_cast<const char*>(&length), sizeof length).append(data, size);
 }
 
+void miss(Xattrs& found, const char* reason) {
+  found.leftOut += 1;
+  if (found.reason.empty()) found.reason = reason;
+}
+
 void addOne(int fd, const std::string& name, Xattrs& found) {
   std::vector<char> value(kLongest);
   const ssize_t size = ::fgetxattr(fd, name.c_str(), value.data(), value.size());
-  // Gone meanwhile, or not for us to see.
-  if (size < 0 || found.packed.size() + name.size() + static_cast<size_t>(size) > kMostBytes) return;
+  // Gone meanwhile, or only a name.
+  if (size < 0 && (errno == ENODATA || errno == ENOTSUP)) return;
+  if (size < 0) return miss(found, std::strerror(errno));
+  if (found.packed.size() + name.size() + static_cast<size_t>(size) > kMostBytes) return miss(found, "more than 1 MiB");
   addSized(found.packed, name.data(), name.size());
   addSized(found.packed, value.data(), static_cast<size_t>(size));
   found.count += 1;
@@ -48,15 +56,24 @@ void addAll(int fd, std::string_view names, Xattrs& found) {
 
 }  // namespace
 
+std::string Xattrs::lack() const {
+  const std::string some = leftOut == 0 ? "extended attributes" : std::to_string(leftOut) + " extended attributes";
+  return some + " are left out: " + reason;
+}
+
 Xattrs readXattrs(int fd) {
   Xattrs found;
   char few[1024];
   ssize_t size = ::flistxattr(fd, few, sizeof few);
   if (size > 0) addAll(fd, {few, static_cast<size_t>(size)}, found);
-  if (size >= 0 || errno != ERANGE) return found;
-  std::vector<char> many(kLongest);
-  size = ::flistxattr(fd, many.data(), many.size());
-  if (size > 0) addAll(fd, {many.data(), static_cast<size_t>(size)}, found);
+  if (size >= 0) return found;
+  if (errno == ERANGE) {
+    std::vector<char> many(kLongest);
+    size = ::flistxattr(fd, many.data(), many.size());
+    if (size > 0) addAll(fd, {many.data(), static_cast<size_t>(size)}, found);
+  }
+  // With more names than Linux can tell of (E2BIG), nobody knows how many there are.
+  if (size < 0 && errno != ENOTSUP && errno != ENOSYS) found.reason = std::string("no list: ") + std::strerror(errno);
   return found;
 }
 

@@ -82,7 +82,10 @@ export class ArtifactWriter {
 
   static async create(options: ArtifactWriterOptions): Promise<ArtifactWriter> {
     const { pending, recipients, compressionLevel, pool, signal } = options;
-    const sealed = await SealedFileWriter.create(await pending.createFile(snapshotFiles.artifact), recipients);
+    // By it the payload can later be given another header without being read.
+    const hashesPayload = pending.copyFile !== undefined;
+    const artifact = await pending.createFile(snapshotFiles.artifact);
+    const sealed = await SealedFileWriter.create(artifact, recipients, hashesPayload);
     const sink = (data: Buffer) => sealed.write(data);
     const frames = new FrameWriter({ pool, frameBytes: defaultFrameBytes, compressionLevel, sink, signal });
     const index = await IndexWriter.create(await pending.createFile(snapshotFiles.index), recipients, pool, signal);

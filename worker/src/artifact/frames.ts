@@ -1,5 +1,5 @@
 import type { CompressPool, FrameBuffers } from './compress-pool.ts';
-import { encodeSeekTable, type FrameSize } from './seek-table.ts';
+import { SeekTableBuilder } from './seek-table.ts';
 
 export const defaultFrameBytes = 4 * 1024 * 1024;
 
@@ -23,7 +23,7 @@ export class FrameWriter {
   readonly #options: FrameWriterOptions;
   readonly #maxInFlight: number;
   readonly #free: FrameBuffers[] = [];
-  readonly #sizes: FrameSize[] = [];
+  readonly #table = new SeekTableBuilder();
   #current: FrameBuffers;
   #view: Buffer;
   #filled = 0;
@@ -47,7 +47,7 @@ export class FrameWriter {
   }
 
   get frameCount(): number {
-    return this.#sizes.length;
+    return this.#table.frameCount;
   }
 
   /** Copies `data`; undefined (no wait) while it fits in the frame at hand. */
@@ -82,7 +82,7 @@ export class FrameWriter {
     if (this.#filled > 0) await this.#submit(false);
     await this.#tail;
     this.#throwIfBroken();
-    await this.#options.sink(encodeSeekTable(this.#sizes));
+    await this.#options.sink(this.#table.finish());
     this.#giveBack();
   }
 
@@ -158,7 +158,7 @@ export class FrameWriter {
       this.#throwIfBroken();
       if (frame.status === 'rejected') throw frame.reason;
       await this.#options.sink(target.subarray(0, frame.value));
-      this.#sizes.push({ storedBytes: frame.value, contentBytes });
+      this.#table.add({ storedBytes: frame.value, contentBytes });
     } catch (error) {
       this.#failure ??= { error };
     } finally {

@@ -1,10 +1,22 @@
 import { idSchema } from '@xvault/shared/ids.ts';
 import { snapshotResult } from '@xvault/shared/snapshots.ts';
 import { z } from 'zod';
+import { checksumOfHalves } from './stored-checksum.ts';
 
 const count = z.int().min(0);
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
 const storedFile = z.strictObject({ name: z.string(), size_bytes: count, sha256: sha256Hex });
+/**
+ * `payload_sha256` is of all after the age header, kept where the storage can copy by itself. With `header_sha256`, which is of
+ * the header, `sha256` is of these two, 32 bytes each, and not of the file: that was given its header without being read.
+ */
+const artifactFile = storedFile
+  .extend({ payload_sha256: sha256Hex.optional(), header_sha256: sha256Hex.optional() })
+  .refine(
+    ({ sha256, payload_sha256: payload, header_sha256: header }) =>
+      header === undefined || (payload !== undefined && checksumOfHalves(header, payload) === sha256),
+    'the checksum is not that of header and payload',
+  );
 
 export const manifestFormat = 'xvault-snapshot';
 export const manifestVersion = 1;
@@ -21,7 +33,7 @@ export const manifestSchema = z.strictObject({
   started_at: z.iso.datetime(),
   finished_at: z.iso.datetime(),
   /** age( zstd frames( tar ) ) */
-  artifact: storedFile,
+  artifact: artifactFile,
   /** age( zstd frames( JSON lines ) ) */
   index: storedFile,
   /** Of tar in one zstd frame of the artifact. */

@@ -1,11 +1,14 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import type { FileWriter } from '../storage/storage.ts';
 import { AgeEncrypter } from './age-encrypter.ts';
+import { ageNonceBytes } from './age-format.ts';
 
 export interface StoredFile {
   readonly sizeBytes: number;
   /** Of the file as stored, hex. */
   readonly sha256: string;
+  /** Of all after the age header, where it was asked for. */
+  readonly payloadSha256?: string;
 }
 
 /** Encrypts into a stored file, counting and hashing what is stored. One call at a time. */
@@ -13,6 +16,7 @@ export class SealedFileWriter {
   readonly #file: FileWriter;
   readonly #encrypter: AgeEncrypter;
   readonly #hash = createHash('sha256');
+  #payloadHash: Hash | null = null;
   #sizeBytes = 0;
 
   private constructor(file: FileWriter, encrypter: AgeEncrypter) {
@@ -20,10 +24,18 @@ export class SealedFileWriter {
     this.#encrypter = encrypter;
   }
 
-  static async create(file: FileWriter, recipients: readonly string[]): Promise<SealedFileWriter> {
+  /** `hashesPayload`: the payload gets a checksum of its own. */
+  static async create(
+    file: FileWriter,
+    recipients: readonly string[],
+    hashesPayload = false,
+  ): Promise<SealedFileWriter> {
     const encrypter = await AgeEncrypter.create(recipients);
     const writer = new SealedFileWriter(file, encrypter);
     await writer.#store([encrypter.header]);
+    // The nonce, which stays when the header is replaced, is the payload's beginning.
+    const nonce = encrypter.header.subarray(-ageNonceBytes);
+    if (hashesPayload) writer.#payloadHash = createHash('sha256').update(nonce);
     return writer;
   }
 
@@ -36,13 +48,16 @@ export class SealedFileWriter {
   async finish(): Promise<StoredFile> {
     await this.#store(this.#encrypter.final());
     await this.#file.close();
-    return { sizeBytes: this.#sizeBytes, sha256: this.#hash.digest('hex') };
+    const payloadSha256 = this.#payloadHash?.digest('hex');
+    const stored = { sizeBytes: this.#sizeBytes, sha256: this.#hash.digest('hex') };
+    return payloadSha256 === undefined ? stored : { ...stored, payloadSha256 };
   }
 
   async #store(pieces: Iterable<Buffer>): Promise<void> {
     for (const piece of pieces) {
       this.#sizeBytes += piece.length;
       this.#hash.update(piece);
+      this.#payloadHash?.update(piece);
       await this.#file.write(piece);
     }
   }

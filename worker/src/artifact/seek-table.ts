@@ -15,6 +15,8 @@ const seekableMagic = 0x8f92eab1;
 const headerBytes = 8;
 const footerBytes = 9;
 const entryBytes = 8;
+/** Of 4 GiB, before more room is taken. */
+const firstEntries = 1024;
 const checksumFlag = 0x80;
 const reservedFlags = 0x7c;
 
@@ -24,18 +26,48 @@ export const maxFrameBytes = 64 * 1024 * 1024;
 const maxFrames = 16 * 1024 * 1024;
 
 export function encodeSeekTable(frames: readonly FrameSize[]): Buffer {
-  const out = Buffer.alloc(headerBytes + frames.length * entryBytes + footerBytes);
-  out.writeUInt32LE(skippableMagic, 0);
-  out.writeUInt32LE(out.length - headerBytes, 4);
-  let at = headerBytes;
-  for (const frame of frames) {
-    out.writeUInt32LE(frame.storedBytes, at);
-    out.writeUInt32LE(frame.contentBytes, at + 4);
-    at += entryBytes;
+  const builder = new SeekTableBuilder();
+  for (const frame of frames) builder.add(frame);
+  return builder.finish();
+}
+
+/** Gathers a seek table as it will be stored: of a stream of terabytes, objects would take many times as much. */
+export class SeekTableBuilder {
+  #table = Buffer.allocUnsafeSlow(headerBytes + firstEntries * entryBytes + footerBytes);
+  #frameCount = 0;
+
+  get frameCount(): number {
+    return this.#frameCount;
   }
-  out.writeUInt32LE(frames.length, at);
-  out.writeUInt32LE(seekableMagic, at + 5);
-  return out;
+
+  add({ storedBytes, contentBytes }: FrameSize): void {
+    const at = this.#end;
+    if (at + entryBytes + footerBytes > this.#table.length) this.#grow();
+    this.#table.writeUInt32LE(storedBytes, at);
+    this.#table.writeUInt32LE(contentBytes, at + 4);
+    this.#frameCount += 1;
+  }
+
+  /** The table with header and footer; nothing may be added afterwards. */
+  finish(): Buffer {
+    const out = this.#table.subarray(0, this.#end + footerBytes);
+    out.writeUInt32LE(skippableMagic, 0);
+    out.writeUInt32LE(out.length - headerBytes, 4);
+    out.writeUInt32LE(this.#frameCount, this.#end);
+    out.writeUInt8(0, this.#end + 4);
+    out.writeUInt32LE(seekableMagic, this.#end + 5);
+    return out;
+  }
+
+  get #end(): number {
+    return headerBytes + this.#frameCount * entryBytes;
+  }
+
+  #grow(): void {
+    const larger = Buffer.allocUnsafeSlow(2 * this.#table.length);
+    this.#table.copy(larger, 0, 0, this.#end);
+    this.#table = larger;
+  }
 }
 
 /** Where frames begin; both arrays have one element more than there are frames: the ends. */

@@ -7,13 +7,12 @@ import { filteredSession, type LeftOut } from '../engines/archive/filter.ts';
 import { withReadConcurrency } from '../engines/archive/read-concurrency.ts';
 import { throttledSession } from '../engines/archive/throttled-sessions.ts';
 import { openStorage } from '../storage/open-storage.ts';
-import type { SnapshotStorage } from '../storage/storage.ts';
-import { sweepStorage } from '../storage/sweeper.ts';
 import type { HandlerDeps } from './deps.ts';
 import type { RunContext } from './handler.ts';
 import { withHooks } from './hooked.ts';
 import { progressReporter } from './progress-reporter.ts';
 import { runThrottle } from './run-throttle.ts';
+import { sweepBucket } from './sweep-bucket.ts';
 
 /** Progress events of a run are at least this far apart. */
 const progressEventMs = 2_000;
@@ -24,6 +23,7 @@ const itemMessages: Record<ItemCode, MessageId> = {
   ITEM_CHANGED: 'item_changed',
   ITEM_UNSUPPORTED: 'item_unsupported',
   ITEM_NAME_UNSUPPORTED: 'item_name_unsupported',
+  ITEM_ATTRIBUTES_LEFT_OUT: 'item_attributes_left_out',
   ITEM_LINK_NOT_FOLLOWED: 'item_link_not_followed',
 };
 
@@ -81,20 +81,6 @@ export async function handleBackup(context: RunContext<'backup'>, deps: HandlerD
     return { kind: 'backup', snapshot: { ...snapshot, locator } };
   } finally {
     end();
-  }
-}
-
-/** A bucket that a run has the keys of is swept by that run, of what earlier attempts for this source left in it. */
-async function sweepBucket(
-  { logger, signal }: RunContext<'backup'>,
-  { hub, workerId }: HandlerDeps,
-  storage: SnapshotStorage,
-): Promise<void> {
-  try {
-    await sweepStorage({ storage, hub, workerId, logger, shared: true });
-  } catch (error) {
-    signal.throwIfAborted();
-    logger.warn({ err: error }, 'the bucket was not swept; the next backup tries again');
   }
 }
 

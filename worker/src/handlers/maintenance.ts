@@ -4,6 +4,7 @@ import type { HandlerDeps } from './deps.ts';
 import type { RunContext } from './handler.ts';
 import { accessSnapshot } from './open-snapshot.ts';
 import { statusReporter } from './progress-reporter.ts';
+import { sweepBucket } from './sweep-bucket.ts';
 
 const progressEventMs = 2_000;
 
@@ -20,6 +21,7 @@ export async function handleMaintenance(
   const ref = task.snapshot;
   if (start.snapshot_id === null) throw new Error('the Hub gave no id for the copy of a snapshot');
   const access = await accessSnapshot(start, ref, deps, signal);
+  if (access.objects !== null) await sweepBucket(context, deps, access.storage);
   const target = { ...access.place, snapshotId: start.snapshot_id };
   const report = statusReporter(context, progressEventMs);
   const bytesTotal = ref.artifact_bytes + ref.index_bytes;

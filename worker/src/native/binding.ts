@@ -60,6 +60,8 @@ export interface OpenedFile {
   /** Of a file that has some: extended attributes, packed as xattrs.h says. */
   readonly xattrs?: Buffer;
   readonly xattrCount?: number;
+  /** Of a file of which some are missing: what and why, as text. */
+  readonly xattrsLack?: Buffer;
 }
 
 /** What came through a pipe. */

@@ -87,9 +87,14 @@ export class RecordWriter {
     if (value !== undefined) this.bytes(value);
   }
 
-  /** What was written, not copied. */
+  /** What was written, not copied: good until {@link clear}. */
   finish(): Buffer {
     return this.#buffer.subarray(0, this.#at);
+  }
+
+  /** Begins anew in the same memory. */
+  clear(): void {
+    this.#at = 0;
   }
 
   #reserve(bytes: number): void {
@@ -103,10 +108,11 @@ export class RecordWriter {
 /** Reads what native code wrote. Buffers are views of it, not copies. */
 export class RecordReader {
   readonly #buffer: Buffer;
-  #at = 0;
+  #at: number;
 
-  constructor(buffer: Buffer) {
+  constructor(buffer: Buffer, at = 0) {
     this.#buffer = buffer;
+    this.#at = at;
   }
 
   item(): SourceEntry | SkippedItem {

@@ -7,8 +7,8 @@ import type { WorkerConfig } from '../config.ts';
 import { createAddressGuard } from '../net/guard.ts';
 import { localPathOf, placeOfLocalPath } from './local-fs-paths.ts';
 import type { S3Access } from './s3-client.ts';
+import type { S3ObjectSettings } from './s3-multipart.ts';
 import type { S3Objects } from './s3-objects.ts';
-import type { S3ObjectSettings } from './s3-upload.ts';
 import type { SnapshotPlace, SnapshotStorage } from './storage.ts';
 
 export interface StorageDeps {

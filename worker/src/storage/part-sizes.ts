@@ -19,3 +19,27 @@ export function nextPartBytes(sentBytes: number): number {
 export function partsInFlight(partBytes: number): number {
   return Math.max(1, Math.floor(inFlightBytes / partBytes));
 }
+
+/** Copies that a server makes at a time. */
+export const copiesInFlight = 8;
+/** A first part is held in memory. */
+const maxFirstBytes = 64 * mebibyte;
+/** So few requests are soon done, with parts that are soon sent again. */
+const fewParts = 1000;
+const manyParts = 9000;
+
+/** How an object is copied on the server: all parts of one size, as some servers demand, but for the last. */
+export interface CopyPlan {
+  /** Of the old object, in the first part, after what is put before it. */
+  readonly firstBytes: number;
+  readonly partBytes: number;
+}
+
+/** For `oldBytes` of another object after `headBytes` of new ones; null where copying is not worth its requests. */
+export function copyPlan(headBytes: number, oldBytes: number): CopyPlan | null {
+  if (oldBytes < 2 * firstPartBytes) return null;
+  const inParts = (count: number) => Math.ceil((headBytes + oldBytes) / count / mebibyte) * mebibyte;
+  const few = Math.max(inParts(fewParts), firstPartBytes);
+  const partBytes = few <= maxFirstBytes ? few : Math.max(maxFirstBytes, inParts(manyParts));
+  return { firstBytes: Math.min(partBytes, maxFirstBytes) - headBytes, partBytes };
+}

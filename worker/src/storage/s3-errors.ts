@@ -106,6 +106,15 @@ export function isPassing(error: unknown): boolean {
   return failure === 'other' && (status === 0 || status === 429 || status >= 500);
 }
 
+/** True where a server does not do what was asked, but may do it in another way. */
+export function isRefused(error: unknown): boolean {
+  const cause = error instanceof XVaultError ? error.cause : error;
+  const failure = s3Failure(cause);
+  if (failure === 'unsupported' || failure === 'permission') return true;
+  const status = ((cause ?? {}) as Shape).$metadata?.httpStatusCode ?? 0;
+  return failure === 'other' && status >= 400 && status < 500 && !isPassing(cause);
+}
+
 const storageCodes: Record<S3Failure, ErrorCode> = {
   auth: 'STORAGE_AUTH_FAILED',
   permission: 'STORAGE_PERMISSION',

@@ -1,14 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import {
-  createServer,
-  request as httpRequest,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-} from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
 import type { SharedRadosgw } from '@xvault/shared/testing/radosgw.ts';
+import { startS3Proxy } from '@xvault/shared/testing/s3-proxy.ts';
 import { signedRequest } from '@xvault/shared/testing/s3-request.ts';
 import { startTcpProxy } from '@xvault/shared/testing/tcp-proxy.ts';
 import { sharedS3 } from '@xvault/shared/testing/test-databases.ts';
@@ -42,39 +35,11 @@ async function uploadsIn(objects: S3Objects): Promise<number> {
   return (await client.send(new ListMultipartUploadsCommand({ Bucket: bucket }))).Uploads?.length ?? 0;
 }
 
-/** Passes requests on to the server, unless `judge` gives a status to answer with instead. */
-async function startFaultyProxy(judge: (request: IncomingMessage) => number | 'cut' | null): Promise<Server> {
-  const { hostname, port } = new URL(server.endpoint);
-  const proxy = createServer((incoming: IncomingMessage, outgoing: ServerResponse) => {
-    const verdict = judge(incoming);
-    if (verdict === 'cut') {
-      incoming.socket.destroy();
-      return;
-    }
-    if (verdict !== null) {
-      incoming.resume().once('end', () => outgoing.writeHead(verdict).end());
-      return;
-    }
-    // The host header stays as it is: it is signed.
-    const { method, url: path, headers } = incoming;
-    const passed = httpRequest({ hostname, port, method, path, headers }, (answer) => {
-      outgoing.writeHead(answer.statusCode ?? 500, answer.headers);
-      answer.pipe(outgoing);
-    });
-    passed.on('error', () => outgoing.destroy());
-    incoming.pipe(passed);
-  });
-  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
-  return proxy;
-}
-
 async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
   const found: T[] = [];
   for await (const item of items) found.push(item);
   return found;
 }
-
-const addressOf = (proxy: Server) => `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
 
 test('an upload of many parts holds every byte, in order, and is read in ranges', async () => {
   const objects = objectsOf();
@@ -140,33 +105,33 @@ test('an account that may hold no more is full', async () => {
 test('requests that fail for a moment are made again', async () => {
   let count = 0;
   // Every third request; parts, their ends and reads alike.
-  const proxy = await startFaultyProxy(() => {
+  const proxy = await startS3Proxy(server.endpoint, () => {
     count += 1;
     return count % 3 === 1 ? 503 : null;
   });
-  const objects = objectsOf({ endpoint: addressOf(proxy) }, 'retried');
+  const objects = objectsOf({ endpoint: proxy.endpoint }, 'retried');
   const data = randomBytes(20 * mebibyte);
   await objects.put('key', [data]);
   expect((await objects.read('key', 0, data.length)).equals(data)).toBe(true);
   expect(count).toBeGreaterThan(5);
   objects.connection.close();
-  proxy.close();
+  await proxy.close();
 });
 
 test('a part outlasts a server that is away for longer than one request is tried', async () => {
   let parts = 0;
-  const proxy = await startFaultyProxy(({ method, url }) => {
+  const proxy = await startS3Proxy(server.endpoint, ({ method, url }) => {
     if (method !== 'PUT' || !url?.includes('partNumber=2')) return null;
     parts += 1;
     return parts <= 7 ? 'cut' : null;
   });
-  const objects = objectsOf({ endpoint: addressOf(proxy) }, 'patient');
+  const objects = objectsOf({ endpoint: proxy.endpoint }, 'patient');
   const data = randomBytes(20 * mebibyte);
   await objects.put('key', [data]);
   expect(parts).toBe(8);
   expect((await objects.read('key', 0, data.length)).equals(data)).toBe(true);
   objects.connection.close();
-  proxy.close();
+  await proxy.close();
 });
 
 test('a download that breaks goes on where it broke', async () => {
@@ -185,8 +150,8 @@ test('a download that breaks goes on where it broke', async () => {
 
 test('when the server goes away in the middle of an upload, the backup fails, and what is left is swept', async () => {
   let gone = false;
-  const proxy = await startFaultyProxy(() => (gone ? 'cut' : null));
-  const through = objectsOf({ endpoint: addressOf(proxy) }, 'gone');
+  const proxy = await startS3Proxy(server.endpoint, () => (gone ? 'cut' : null));
+  const through = objectsOf({ endpoint: proxy.endpoint }, 'gone');
   const pending = await createS3Storage(through).create(place, 3);
   const writer = await pending.createFile(snapshotFiles.artifact);
   for (let count = 0; count < 20; count += 1) await writer.write(randomBytes(mebibyte));
@@ -196,7 +161,7 @@ test('when the server goes away in the middle of an upload, the backup fails, an
   };
   await expect(rest()).rejects.toMatchObject({ code: 'STORAGE_UNREACHABLE' });
   await expect(pending.abort()).rejects.toMatchObject({ code: 'STORAGE_UNREACHABLE' });
-  proxy.close();
+  await proxy.close();
 
   const objects = objectsOf({}, 'gone');
   const storage = createS3Storage(objects);

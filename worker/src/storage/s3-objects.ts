@@ -10,9 +10,11 @@ import {
 } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import type { S3Connection } from './s3-client.ts';
+import { S3Copy } from './s3-copy.ts';
 import { s3Failure, s3StorageError } from './s3-errors.ts';
+import type { S3ObjectSettings } from './s3-multipart.ts';
 import { readS3Range } from './s3-read.ts';
-import { type S3ObjectSettings, S3Upload, type S3UploadOptions, type UploadedObject } from './s3-upload.ts';
+import { S3Upload, type S3UploadOptions, type UploadedObject } from './s3-upload.ts';
 
 export interface StoredObject {
   /** Without the destination's own prefix. */
@@ -87,6 +89,18 @@ export class S3Objects {
       key: this.fullKey(key),
       settings: this.#settings,
       ...settings,
+      ...this.#retries,
+      signal: this.#signal,
+      toError: s3StorageError,
+    });
+  }
+
+  /** An object to be made of another one. */
+  copy(key: string): S3Copy {
+    return new S3Copy({
+      connection: this.connection,
+      key: this.fullKey(key),
+      settings: this.#settings,
       ...this.#retries,
       signal: this.#signal,
       toError: s3StorageError,

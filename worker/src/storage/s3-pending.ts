@@ -1,9 +1,12 @@
 import { XVaultError } from '@xvault/shared/errors.ts';
-import { s3Failure } from './s3-errors.ts';
+import { copyPlan } from './part-sizes.ts';
+import { isRefused, s3Failure } from './s3-errors.ts';
 import type { S3Objects } from './s3-objects.ts';
 import { snapshotKeyOf } from './s3-paths.ts';
-import type { S3Upload } from './s3-upload.ts';
+import { S3FileReader } from './s3-reader.ts';
 import {
+  type FileCopy,
+  type FileReader,
   type FileWriter,
   type PendingSnapshot,
   type SnapshotFileName,
@@ -11,6 +14,15 @@ import {
   snapshotFiles,
 } from './storage.ts';
 
+/** An object that is written or copied. */
+interface Making {
+  readonly key: string;
+  readonly done: boolean;
+  discard(): Promise<void>;
+}
+
+/** Of a copy's end, which is where an object that is another one would differ. */
+const comparedBytes = 64 * 1024;
 /** Larger than any meta.json. */
 const maxMetaBytes = 1024 * 1024;
 
@@ -22,7 +34,7 @@ export class S3PendingSnapshot implements PendingSnapshot {
   readonly #objects: S3Objects;
   readonly #base: string;
   readonly #markerKey: string;
-  readonly #uploads = new Map<string, S3Upload>();
+  readonly #uploads = new Map<string, Making>();
   #meta: MetaWriter | null = null;
   #state: 'open' | 'published' | 'aborted' | 'failed' | 'beaten' = 'open';
 
@@ -46,6 +58,37 @@ export class S3PendingSnapshot implements PendingSnapshot {
         await upload.close();
       },
     };
+  }
+
+  async copyFile(name: SnapshotFileName, copy: FileCopy): Promise<boolean> {
+    this.#demandOpen();
+    const { head, source, from } = copy;
+    const place = source instanceof S3FileReader ? source.copySource(this.#objects) : null;
+    const plan = copyPlan(head.length, source.sizeBytes - from);
+    if (place === null || plan === null) return false;
+    const key = `${this.#base}/${name}`;
+    const made = this.#objects.copy(key);
+    this.#uploads.set(name, made);
+    try {
+      await made.run(copy, place, plan);
+    } catch (error) {
+      if (!isRefused(error)) throw error;
+      await made.discard();
+      return false;
+    }
+    await this.#checkEnd(key, source, head.length + source.sizeBytes - from);
+    return true;
+  }
+
+  /** Not all servers look whether the object is still the one that is to be copied. */
+  async #checkEnd(key: string, source: FileReader, sizeBytes: number): Promise<void> {
+    const found = await this.#objects.head(key);
+    const length = Math.min(comparedBytes, source.sizeBytes);
+    const [end, wanted] = [
+      found?.sizeBytes === sizeBytes ? await this.#objects.read(key, sizeBytes - length, length, found.etag) : null,
+      await source.read(source.sizeBytes - length, length),
+    ];
+    if (!end?.equals(wanted)) throw new XVaultError('STORAGE_FAILED', { detail: `${key} is not what was copied` });
   }
 
   async commit(): Promise<void> {

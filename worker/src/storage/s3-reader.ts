@@ -54,6 +54,12 @@ export class S3FileReader implements FileReader {
     return data;
   }
 
+  /** What is read, for a server that copies from it; null where that is not among `objects`. */
+  copySource({ connection }: S3Objects): { readonly key: string; readonly etag: string | null } | null {
+    if (this.#objects.connection !== connection) return null;
+    return { key: this.#objects.fullKey(this.#found.key), etag: this.#found.etag };
+  }
+
   async close(): Promise<void> {
     const blocks = [...this.#blocks, ...this.#edges];
     this.#blocks = [];

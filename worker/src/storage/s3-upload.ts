@@ -1,36 +1,16 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  AbortMultipartUploadCommand,
-  CompleteMultipartUploadCommand,
-  CreateMultipartUploadCommand,
-  HeadObjectCommand,
-  PutObjectCommand,
-  UploadPartCommand,
-} from '@aws-sdk/client-s3';
+import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { XVaultError } from '@xvault/shared/errors.ts';
 import { maxParts, nextPartBytes, partsInFlight } from './part-sizes.ts';
 import type { S3Connection } from './s3-client.ts';
-import { isPassing, s3Failure } from './s3-errors.ts';
+import { attributesOf, Multipart, type MultipartOptions, type S3ObjectSettings } from './s3-multipart.ts';
 import { signed } from './s3-signed-body.ts';
 
-/** How objects are to be kept by the server. */
-export interface S3ObjectSettings {
-  readonly storageClass: string | null;
-  readonly serverSideEncryption: 'none' | 'AES256' | 'aws:kms';
-  readonly kmsKeyId: string | null;
-}
-
-export interface S3UploadOptions {
-  readonly connection: S3Connection;
-  readonly key: string;
+export interface S3UploadOptions extends Omit<MultipartOptions, 'attributes'> {
   readonly settings: S3ObjectSettings;
   readonly contentType?: string;
   readonly metadata?: Readonly<Record<string, string>>;
   /** `*` refuses to replace an object; only for what fits into one request. */
   readonly ifNoneMatch?: '*';
-  readonly signal: AbortSignal;
-  /** Between further tries of a part, when the client's own have failed: hours of work must outlast a restart of the server. */
-  readonly partRetryPausesMs?: readonly number[];
   /** Makes errors of requests what the caller's callers know. */
   readonly toError: (cause: unknown, what: string, signal?: AbortSignal) => unknown;
 }
@@ -40,7 +20,6 @@ export interface UploadedObject {
   readonly etag: string | null;
 }
 
-const defaultPartRetryPausesMs = [1000, 5000, 15_000];
 /** A first part begins small, as most objects are. */
 const smallestBufferBytes = 64 * 1024;
 
@@ -54,15 +33,14 @@ export class S3Upload {
   readonly #abort = new AbortController();
   readonly #client: S3Connection['client'];
   readonly #stoppable: { readonly abortSignal: AbortSignal };
+  readonly #multipart: Multipart;
   readonly #inFlight = new Set<Promise<void>>();
-  readonly #parts: { PartNumber: number; ETag: string | undefined }[] = [];
   #buffer: Buffer = Buffer.alloc(0);
   #spare: Buffer[] = [];
   #filled = 0;
   #partBytes = nextPartBytes(0);
   #sizeBytes = 0;
   #partCount = 0;
-  #uploadId: string | null = null;
   #failure: { readonly error: unknown } | null = null;
   #state: 'open' | 'closing' | 'failed' | 'done' | 'discarded' = 'open';
 
@@ -70,7 +48,9 @@ export class S3Upload {
     this.key = options.key;
     this.#options = options;
     this.#client = options.connection.client;
-    this.#stoppable = { abortSignal: AbortSignal.any([options.signal, this.#abort.signal]) };
+    const signal = AbortSignal.any([options.signal, this.#abort.signal]);
+    this.#stoppable = { abortSignal: signal };
+    this.#multipart = new Multipart({ ...options, attributes: this.#attributes(), signal });
   }
 
   /** True once the object is there as a whole. */
@@ -100,7 +80,7 @@ export class S3Upload {
     this.#demandOpen();
     this.#state = 'closing';
     try {
-      const etag = this.#uploadId === null ? await this.#putWhole() : await this.#complete();
+      const etag = !this.#multipart.begun ? await this.#putWhole() : await this.#complete();
       this.#state = 'done';
       return { sizeBytes: this.#sizeBytes, etag };
     } catch (cause) {
@@ -116,13 +96,10 @@ export class S3Upload {
     this.#abort.abort(new Error('discarded'));
     await Promise.allSettled(this.#inFlight);
     this.#release();
-    if (this.#uploadId !== null) {
-      try {
-        // A fresh request: the run's own signal may be the reason why it is discarded.
-        await this.#client.send(new AbortMultipartUploadCommand({ ...this.#target(), UploadId: this.#uploadId }));
-      } catch (cause) {
-        if (s3Failure(cause) !== 'no_upload') throw this.#options.toError(cause, `cannot abort ${this.key}`);
-      }
+    try {
+      await this.#multipart.abort();
+    } catch (cause) {
+      throw this.#options.toError(cause, `cannot abort ${this.key}`);
     }
     this.#state = 'discarded';
   }
@@ -136,11 +113,7 @@ export class S3Upload {
     return {
       ...(contentType === undefined ? {} : { ContentType: contentType }),
       ...(metadata === undefined ? {} : { Metadata: { ...metadata } }),
-      ...(settings.storageClass === null ? {} : { StorageClass: settings.storageClass as 'STANDARD' }),
-      ...(settings.serverSideEncryption === 'none' ? {} : { ServerSideEncryption: settings.serverSideEncryption }),
-      ...(settings.kmsKeyId === null || settings.serverSideEncryption !== 'aws:kms'
-        ? {}
-        : { SSEKMSKeyId: settings.kmsKeyId }),
+      ...attributesOf(settings),
     };
   }
 
@@ -162,13 +135,14 @@ export class S3Upload {
   /** Hands the filled part over, waiting until one more may be on its way. */
   async #sendPart(): Promise<void> {
     if (this.#partCount === maxParts) throw new XVaultError('STORAGE_FULL', { detail: `${this.key} is over 5 TiB` });
-    this.#uploadId ??= await this.#begin();
+    if (!this.#multipart.begun) await this.#multipart.begin();
     while (this.#inFlight.size >= partsInFlight(this.#partBytes)) await Promise.race(this.#inFlight);
     this.#throwFailure();
     const buffer = this.#buffer;
     const body = buffer.subarray(0, this.#filled);
     this.#partCount += 1;
-    const sending: Promise<void> = this.#uploadPart(this.#uploadId, this.#partCount, body)
+    const sending: Promise<void> = this.#multipart
+      .send(this.#partCount, body)
       .then(() => {
         if (buffer.length === this.#partBytes && this.#state === 'open') this.#spare.push(buffer);
       })
@@ -184,32 +158,6 @@ export class S3Upload {
     const next = nextPartBytes(this.#sizeBytes);
     if (next !== this.#partBytes) this.#spare = [];
     this.#partBytes = next;
-  }
-
-  async #begin(): Promise<string> {
-    const made = await this.#client.send(
-      new CreateMultipartUploadCommand({ ...this.#target(), ...this.#attributes() }),
-      this.#stoppable,
-    );
-    if (made.UploadId === undefined) throw new Error('the server gave no upload id');
-    return made.UploadId;
-  }
-
-  async #uploadPart(uploadId: string, number: number, body: Buffer): Promise<void> {
-    const part = { ...this.#target(), UploadId: uploadId, PartNumber: number, Body: body };
-    const [...pausesMs] = this.#options.partRetryPausesMs ?? defaultPartRetryPausesMs;
-    for (;;) {
-      try {
-        const command = await signed(new UploadPartCommand(part), body);
-        const { ETag } = await this.#client.send(command, this.#stoppable);
-        this.#parts[number - 1] = { PartNumber: number, ETag };
-        return;
-      } catch (error) {
-        const pauseMs = pausesMs.shift();
-        if (pauseMs === undefined || this.#stoppable.abortSignal.aborted || !isPassing(error)) throw error;
-        await sleep(pauseMs, undefined, { signal: this.#stoppable.abortSignal });
-      }
-    }
   }
 
   async #putWhole(): Promise<string | null> {
@@ -230,19 +178,7 @@ export class S3Upload {
     if (this.#filled > 0) await this.#sendPart();
     await Promise.all(this.#inFlight);
     this.#throwFailure();
-    const upload = { UploadId: this.#uploadId ?? '', MultipartUpload: { Parts: this.#parts } };
-    try {
-      const command = new CompleteMultipartUploadCommand({ ...this.#target(), ...upload });
-      const { ETag } = await this.#client.send(command, this.#stoppable);
-      if (ETag) return ETag;
-    } catch (cause) {
-      // Without such an upload, an answer was lost: the request that was sent again found it completed.
-      if (s3Failure(cause) !== 'no_upload') throw cause;
-    }
-    // Nor do all servers say the ETag at the end of an upload.
-    const found = await this.#client.send(new HeadObjectCommand(this.#target()), this.#stoppable);
-    if (found.ContentLength === this.#sizeBytes && found.ETag?.includes(`-${this.#partCount}`)) return found.ETag;
-    throw new XVaultError('STORAGE_FAILED', { detail: `${this.key} is not what was uploaded` });
+    return this.#multipart.complete(this.#sizeBytes);
   }
 
   #throwFailure(): void {

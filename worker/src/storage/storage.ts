@@ -22,9 +22,23 @@ export interface FileWriter {
   close(): Promise<void>;
 }
 
+/** A file that is a new beginning and what a stored file has from some place on. */
+export interface FileCopy {
+  readonly head: Buffer;
+  readonly source: FileReader;
+  readonly from: number;
+  /** Bytes of `source` that are copied. */
+  readonly onProgress?: (sizeBytes: number) => void;
+}
+
 /** A snapshot being written under its own epoch: nobody sees it until `commit`. */
 export interface PendingSnapshot {
   createFile(name: SnapshotFileName): Promise<FileWriter>;
+  /**
+   * For storages that copy by themselves, so that the bytes do not come here: true when the file is there as if it had been written
+   * and closed, false when it was not worth it or the server would not, and the file has to be written. Throws STORAGE_….
+   */
+  copyFile?(name: SnapshotFileName, copy: FileCopy): Promise<boolean>;
   /** Publishes all files at once and durably. After this `abort` does nothing. */
   commit(): Promise<void>;
   /** Removes what was written; safe to call at any time, also after a failed commit. */

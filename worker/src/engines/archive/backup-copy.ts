@@ -13,6 +13,7 @@ import { PackedCopy, type Packer } from './backup-pack.ts';
 import { copyPieces } from './backup-pieces.ts';
 import type { BackupProgress } from './backup-progress.ts';
 import type { SourceItem } from './backup-source.ts';
+import { LinkNames } from './link-names.ts';
 import type { PackItem } from './pack-source.ts';
 
 export interface BackupCopyOptions {
@@ -28,7 +29,7 @@ export interface BackupCopyOptions {
 export class BackupCopy {
   readonly #options: BackupCopyOptions;
   /** Path of the entry that holds the content, by the file's hard link key. */
-  readonly #firstNames = new Map<string, Buffer>();
+  readonly #firstNames = new LinkNames();
   readonly #packed: PackedCopy;
   #warningCount = 0;
 
@@ -42,6 +43,11 @@ export class BackupCopy {
 
   get warningCount(): number {
     return this.#warningCount;
+  }
+
+  /** Nothing can be added afterwards. */
+  close(): void {
+    this.#firstNames.close();
   }
 
   async add(items: readonly (SourceItem | PackItem)[]): Promise<void> {
@@ -101,6 +107,7 @@ export class BackupCopy {
     await writer.addFile(result.entry, result.data, result.sha256);
     this.#rememberName(entry);
     if (result.changed) this.#warnChanged(entry, 'size or time changed while it was read');
+    if (result.remark !== undefined) this.#warn(result.remark);
     progress.bytes(result.data.length);
     progress.fileDone(entry);
   }
@@ -116,13 +123,22 @@ export class BackupCopy {
       return;
     }
     try {
-      if (stream.pieces === undefined) await this.#copyStream(entry, stream);
+      if (stream.whole !== undefined) await this.#storeWhole(stream.entry, stream.whole);
+      else if (stream.pieces === undefined) await this.#copyStream(entry, stream);
       else await this.#copyPieces(entry, stream, stream.pieces);
     } finally {
       await stream.close();
     }
+    if (stream.remark !== undefined) this.#warn(stream.remark);
     this.#rememberName(entry);
     progress.fileDone(entry);
+  }
+
+  async #storeWhole(entry: SourceEntry, { data, sha256 }: NonNullable<FileStream['whole']>): Promise<void> {
+    const { writer, progress } = this.#options;
+    await writer.addFile(entry, data, sha256);
+    progress.bytes(data.length);
+    progress.report();
   }
 
   async #copyPieces(entry: SourceEntry, stream: FileStream, pieces: FilePieces): Promise<void> {

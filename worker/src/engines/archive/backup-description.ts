@@ -52,7 +52,12 @@ function manifestOf({ backup, snapshot, written, warningCount, startedAt, finish
     run_id: backup.provenance.runId,
     started_at: startedAt.toISOString(),
     finished_at: finishedAt.toISOString(),
-    artifact: { name: snapshotFiles.artifact, size_bytes: artifact.sizeBytes, sha256: artifact.sha256 },
+    artifact: {
+      name: snapshotFiles.artifact,
+      size_bytes: artifact.sizeBytes,
+      sha256: artifact.sha256,
+      ...(artifact.payloadSha256 !== undefined && { payload_sha256: artifact.payloadSha256 }),
+    },
     index: { name: snapshotFiles.index, size_bytes: index.sizeBytes, sha256: index.sha256 },
     frame_bytes: written.frameBytes,
     tar_bytes: written.tarBytes,

@@ -3,15 +3,9 @@ import type { CompressPool } from '../../artifact/compress-pool.ts';
 import type { FilePieces, SkippedItem, SourceEntry, SourceSession } from '../../connectors/connector.ts';
 import type { PackedPiece } from '../../native/binding.ts';
 import type { BackupProgress } from './backup-progress.ts';
-import {
-  leftOut,
-  makeBatch,
-  notesOf,
-  operationsOf,
-  type PackBatch,
-  type PackedBatch,
-  type PackNote,
-} from './pack-batch.ts';
+import { BatchItems } from './batch-items.ts';
+import type { LinkNames } from './link-names.ts';
+import { leftOut, notesOf, type PackedBatch, type PackNote } from './pack-batch.ts';
 
 /** Most tar in one frame: what a batch is closed at, one more small file, and room for their headers. */
 const frameBytes = 6 * 1024 * 1024;
@@ -32,12 +26,12 @@ export class Packer {
   }
 
   /** What is left of a batch from one of its operations on. */
-  async pack(batch: PackBatch, from: number): Promise<PackedBatch> {
+  async pack(batch: BatchItems, from: number): Promise<PackedBatch> {
     const { session, pool, compressionLevel, signal } = this.#options;
     if (session.pack === undefined) throw new Error('this source does not make frames');
     // Given back only when all went well: after an abort the frame may still be written to.
     const target = pool.borrowTarget(frameBytes);
-    const frame = await session.pack(operationsOf(batch, from), { target, frameBytes, compressionLevel }, signal);
+    const frame = await session.pack(batch.operations(from), { target, frameBytes, compressionLevel }, signal);
     return { frame, target };
   }
 
@@ -68,7 +62,7 @@ export interface PackedCopyOptions {
   readonly packer: Packer;
   readonly writer: ArtifactWriter;
   readonly progress: BackupProgress;
-  readonly firstNames: Map<string, Buffer>;
+  readonly firstNames: LinkNames;
   readonly onWarning: (item: SkippedItem) => void;
   /** Stores one entry that fits in no frame. */
   readonly addAlone: (entry: SourceEntry) => Promise<void>;
@@ -82,7 +76,7 @@ export class PackedCopy {
     this.#options = options;
   }
 
-  async add(planned: PackBatch, first: PackedBatch): Promise<void> {
+  async add(planned: BatchItems, first: PackedBatch): Promise<void> {
     const { packer, addAlone } = this.#options;
     let batch = planned;
     let packed = first;
@@ -92,10 +86,8 @@ export class PackedCopy {
       if (this.#linksHold(batch, from, done, notes)) {
         await this.#store(batch, from, packed, notes);
         from = done;
-        const tooLarge =
-          done < batch.entries.length && packed.frame.contentBytes === 0 ? batch.entries[done] : undefined;
-        if (tooLarge !== undefined) {
-          await addAlone(tooLarge);
+        if (done < batch.count && packed.frame.contentBytes === 0) {
+          await addAlone(batch.at(done));
           from += 1;
         }
       } else {
@@ -103,54 +95,50 @@ export class PackedCopy {
         batch = this.#withoutLost(batch, from, notes);
         from = 0;
       }
-      if (from === batch.entries.length) return;
+      if (from === batch.count) return;
     }
   }
 
   /** Whether all that is stored as a hard link has its content in the tar. */
-  #linksHold({ linked, entries }: PackBatch, from: number, done: number, notes: readonly PackNote[]): boolean {
+  #linksHold(batch: BatchItems, from: number, done: number, notes: readonly PackNote[]): boolean {
+    const { linked } = batch;
     if (linked.length === 0) return true;
     const lost = leftOut(notes);
     const names = new Map<string, Buffer>();
     for (const { at, key, firstName } of linked) {
-      const path = entries[at]?.path;
-      if (at < from || at >= done || path === undefined) continue;
+      if (at < from || at >= done) continue;
       if (firstName === undefined) {
-        if (!lost.has(at)) names.set(key, path);
+        if (!lost.has(at)) names.set(key, batch.at(at).path);
       } else if (!(names.get(key) ?? this.#options.firstNames.get(key))?.equals(firstName)) return false;
     }
     return true;
   }
 
   /** The rest of the batch, links made anew; what was lost is told and left out. */
-  #withoutLost({ entries }: PackBatch, from: number, notes: readonly PackNote[]): PackBatch {
+  #withoutLost(batch: BatchItems, from: number, notes: readonly PackNote[]): BatchItems {
     const { firstNames, progress, onWarning } = this.#options;
     const lost = leftOut(notes);
     for (const { at, item } of notes) {
-      const entry = entries[at];
-      if (!lost.has(at) || entry === undefined) continue;
+      if (!lost.has(at)) continue;
       onWarning(item);
-      progress.fileDone(entry);
+      progress.fileDone(batch.at(at));
     }
-    return makeBatch(
-      entries.filter((_, at) => at >= from && !lost.has(at)),
-      firstNames,
-    );
+    const rest = new BatchItems();
+    for (let at = from; at < batch.count; at += 1) if (!lost.has(at)) rest.add(batch.at(at), firstNames);
+    return rest;
   }
 
-  async #store(batch: PackBatch, from: number, packed: PackedBatch, notes: readonly PackNote[]): Promise<void> {
+  async #store(batch: BatchItems, from: number, packed: PackedBatch, notes: readonly PackNote[]): Promise<void> {
     const { packer, writer, progress, firstNames, onWarning } = this.#options;
     const { frame, target } = packed;
     await writer.addPacked(frame, target, () => packer.release(packed));
     for (const { item } of notes) onWarning(item);
     const lost = leftOut(notes);
     for (const { at, key, firstName } of batch.linked) {
-      const path = batch.entries[at]?.path;
-      if (at < from || at >= frame.done || firstName !== undefined || path === undefined || lost.has(at)) continue;
-      firstNames.set(key, path);
+      if (at < from || at >= frame.done || firstName !== undefined || lost.has(at)) continue;
+      firstNames.set(key, batch.at(at).path);
     }
-    const files = batch.entries.slice(from, frame.done).filter(({ type }) => type === 'file');
-    const listedBytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-    progress.filesDone(files.length, listedBytes, frame.sourceBytes, files.at(-1)?.path);
+    const { count, bytes, last } = batch.files(from, frame.done);
+    progress.filesDone(count, bytes, frame.sourceBytes, last === undefined ? undefined : batch.at(last).path);
   }
 }

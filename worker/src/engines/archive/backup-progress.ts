@@ -24,6 +24,7 @@ export class BackupProgress {
   #doneBytes = 0;
   #doneFiles = 0;
   #currentBytes = 0;
+  /** A copy: paths are views of memory that is used again. */
   #currentItem: Buffer | undefined;
   #pct = 0;
   #completed = false;
@@ -42,7 +43,7 @@ export class BackupProgress {
   }
 
   fileBegins(entry: SourceEntry): void {
-    this.#currentItem = entry.path;
+    this.#currentItem = Buffer.from(entry.path);
   }
 
   bytes(count: number): void {
@@ -61,7 +62,7 @@ export class BackupProgress {
     this.#doneFiles += count;
     this.#doneBytes += listedBytes;
     this.#transferredBytes += bytes;
-    this.#currentItem = last ?? this.#currentItem;
+    if (last !== undefined) this.#currentItem = Buffer.from(last);
   }
 
   report(): void {

@@ -7,6 +7,7 @@ import {
   type SourceSession,
 } from '../../connectors/connector.ts';
 import { BoundedQueue } from './backup-queue.ts';
+import { LinkNames } from './link-names.ts';
 
 /** Something listed, in order. A small file comes with its content, or with the reason why there is none. */
 export type SourceItem =
@@ -63,7 +64,7 @@ export async function* readSource(
 
 /** Never rejects: what goes wrong is thrown to the queue's consumer. */
 async function listInto(queue: BoundedQueue<ReadingBatch>, session: SourceSession, options: ListOptions) {
-  const seenLinks = new Set<string>();
+  const seenLinks = new LinkNames();
   let batch: Batch = { items: [], reads: new Set(), bytes: 0 };
   const flush = async () => {
     const full = batch;
@@ -87,14 +88,16 @@ async function listInto(queue: BoundedQueue<ReadingBatch>, session: SourceSessio
     queue.close();
   } catch (error) {
     queue.fail(error);
+  } finally {
+    seenLinks.close();
   }
 }
 
 /** Later names of a file are not read: they become hard links, or are read by the consumer if the first could not be. */
-function isFirstName(entry: SourceEntry, seenLinks: Set<string>): boolean {
+function isFirstName(entry: SourceEntry, seenLinks: LinkNames): boolean {
   if (entry.hardLinkKey === undefined) return true;
   if (seenLinks.has(entry.hardLinkKey)) return false;
-  seenLinks.add(entry.hardLinkKey);
+  seenLinks.set(entry.hardLinkKey, entry.path);
   return true;
 }
 

@@ -105,8 +105,12 @@ async function copySource(
   const compressionLevel = backup.options.compression_level;
   const packer = new Packer({ session, pool: backup.pool, compressionLevel, signal });
   const copy = new BackupCopy({ session, packer, writer, progress, onWarning, signal });
-  if (session.pack === undefined) for await (const items of readSource(session, listOptions)) await copy.add(items);
-  else for await (const item of packSource(session, packer, listOptions)) await copy.add([item]);
+  try {
+    if (session.pack === undefined) for await (const items of readSource(session, listOptions)) await copy.add(items);
+    else for await (const item of packSource(session, packer, listOptions)) await copy.add([item]);
+  } finally {
+    copy.close();
+  }
   return { warningCount: copy.warningCount, written: await writer.finish() };
 }
 

@@ -1,4 +1,4 @@
-import type { FileSearch } from '@xvault/shared/run-kinds.ts';
+import type { FileSearch } from '@xvault/shared/browse.ts';
 import { pathToText } from '../../artifact/path-text.ts';
 import { globPattern } from './browse-glob.ts';
 import type { IndexLine } from './browse-lines.ts';

@@ -1,4 +1,4 @@
-import { fileSearch } from '@xvault/shared/run-kinds.ts';
+import { fileSearch } from '@xvault/shared/browse.ts';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type OpenIndex, openIndex } from '../../artifact/artifact-reader.ts';

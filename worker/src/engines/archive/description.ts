@@ -2,8 +2,11 @@ import { createHash } from 'node:crypto';
 import { XVaultError } from '@xvault/shared/errors.ts';
 import type { SnapshotRef } from '@xvault/shared/snapshots.ts';
 import type { z } from 'zod';
+import { readAgeHeader } from '../../artifact/age-header.ts';
 import { type Manifest, manifestSchema, metaSchema, type SnapshotMeta } from '../../artifact/manifest.ts';
+import { type ChecksumOf, wholeFile } from '../../artifact/stored-checksum.ts';
 import {
+  type FileReader,
   type SnapshotFileName,
   type SnapshotPlace,
   type SnapshotStorage,
@@ -48,6 +51,23 @@ export async function readDescription(
   ];
   for (const [name, what, found, expected] of pairs) if (found !== expected) throw wrong(name, what);
   return { manifest, meta };
+}
+
+/** Whether the Hub's checksum of a file is of header and payload, not of the whole. Throws as {@link readDescription}. */
+export async function isOfHalves(
+  storage: SnapshotStorage,
+  place: SnapshotPlace,
+  ref: SnapshotRef,
+  name: SnapshotFileName,
+): Promise<boolean> {
+  // Those without a known manifest are older than checksums of halves.
+  if (name !== snapshotFiles.artifact || ref.manifest_sha256 === null) return false;
+  return (await readDescription(storage, place, ref)).manifest.artifact.header_sha256 !== undefined;
+}
+
+/** Throws ARTIFACT_CORRUPT, ARTIFACT_TRUNCATED where there is no header to be told from the payload. */
+export async function checksumOf(hasHalves: boolean, file: FileReader): Promise<ChecksumOf> {
+  return hasHalves ? { type: 'halves', headerBytes: (await readAgeHeader(file)).length } : wholeFile;
 }
 
 async function readSmall(storage: SnapshotStorage, place: SnapshotPlace, name: SnapshotFileName): Promise<Buffer> {

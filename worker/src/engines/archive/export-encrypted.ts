@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import { XVaultError } from '@xvault/shared/errors.ts';
 import type { SnapshotRef } from '@xvault/shared/snapshots.ts';
+import { StoredChecksum } from '../../artifact/stored-checksum.ts';
 import { encodeTarHeader, tarEndBytes, tarPaddingBytes } from '../../artifact/tar.ts';
 import {
   type FileReader,
@@ -9,6 +9,7 @@ import {
   type SnapshotStorage,
   snapshotFiles,
 } from '../../storage/storage.ts';
+import { checksumOf, isOfHalves } from './description.ts';
 import type { OnRestoreProgress } from './restore-progress.ts';
 
 export interface StoredExport {
@@ -47,7 +48,8 @@ export async function* encryptedStream(stored: StoredExport): AsyncGenerator<Buf
       const path = Buffer.from(name);
       const meta = { mode: 0o600, uid: 0, gid: 0, mtimeNs, linkTarget: null };
       yield encodeTarHeader({ path, type: 'file', sizeBytes: file.sizeBytes, ...meta });
-      for await (const chunk of checked(file, name, sha256, stored.signal)) {
+      const hash = new StoredChecksum(await checksumOf(await isOfHalves(storage, place, ref, name), file));
+      for await (const chunk of checked(file, hash, name, sha256, stored.signal)) {
         yield chunk;
         doneBytes += chunk.length;
         const files = { filesDone: 0, filesTotal: 0 };
@@ -63,18 +65,18 @@ export async function* encryptedStream(stored: StoredExport): AsyncGenerator<Buf
 
 async function* checked(
   file: FileReader,
+  hash: StoredChecksum,
   name: string,
   sha256: string | null,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
-  const hash = createHash('sha256');
   for (let at = 0; at < file.sizeBytes; at += readBytes) {
     signal.throwIfAborted();
     const chunk = await file.read(at, Math.min(readBytes, file.sizeBytes - at));
     hash.update(chunk);
     yield chunk;
   }
-  if (sha256 !== null && hash.digest('hex') !== sha256) throw differs(name, false);
+  if (sha256 !== null && hash.digest() !== sha256) throw differs(name, false);
 }
 
 function differs(name: string, isShorter: boolean): XVaultError {

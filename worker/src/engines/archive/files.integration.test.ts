@@ -1,4 +1,5 @@
-import { type FileEntry, type FileSearch, fileEntry, fileSearch } from '@xvault/shared/run-kinds.ts';
+import { type FileSearch, fileSearch } from '@xvault/shared/browse.ts';
+import { type FileEntry, fileEntry } from '@xvault/shared/run-kinds.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type OpenIndex, openIndex } from '../../artifact/artifact-reader.ts';
 import { decodeIndexLine } from '../../artifact/index-line.ts';

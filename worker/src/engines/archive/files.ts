@@ -1,5 +1,6 @@
+import type { FileSearch } from '@xvault/shared/browse.ts';
 import { XVaultError } from '@xvault/shared/errors.ts';
-import type { FileEntry, FileSearch } from '@xvault/shared/run-kinds.ts';
+import type { FileEntry } from '@xvault/shared/run-kinds.ts';
 import type { IndexEntry } from '../../artifact/entry.ts';
 import type { FrameReader } from '../../artifact/frame-reader.ts';
 import { pathToText, textToPath } from '../../artifact/path-text.ts';

@@ -1,28 +1,6 @@
-import { isSkipped, type SkippedItem, type SourceEntry } from '../../connectors/connector.ts';
+import { type ItemCode, isSkipped, type SkippedItem } from '../../connectors/connector.ts';
 import type { PackedFrame } from '../../native/binding.ts';
-import { RecordReader, RecordWriter } from '../../native/records.ts';
-import type { PackOperations } from '../../native/threads.ts';
-
-/** A name of a file that has more than one. */
-export interface LinkedName {
-  /** Position in the batch. */
-  readonly at: number;
-  readonly key: string;
-  /** The name that this one is stored as a hard link to; absent for the name that holds the content. */
-  readonly firstName: Buffer | undefined;
-}
-
-/** Where the content of a file is that has a name already: the path, by the file's hard link key. */
-export interface FirstNames {
-  get(key: string): Buffer | undefined;
-}
-
-/** Items that become one frame, as operations for native code. */
-export interface PackBatch {
-  readonly entries: readonly SourceEntry[];
-  readonly records: Buffer;
-  readonly linked: readonly LinkedName[];
-}
+import { RecordReader } from '../../native/records.ts';
 
 /** What came of a batch: a frame in a buffer. */
 export interface PackedBatch {
@@ -30,27 +8,7 @@ export interface PackedBatch {
   readonly target: Buffer;
 }
 
-/** Later names become links to what `firstNames` says, else to the first one in the batch. */
-export function makeBatch(entries: readonly SourceEntry[], firstNames: FirstNames): PackBatch {
-  const records = new RecordWriter(entries.length * 128);
-  const linked: LinkedName[] = [];
-  const own = new Map<string, Buffer>();
-  for (const [at, entry] of entries.entries()) {
-    const { path, hardLinkKey: key } = entry;
-    const firstName = key === undefined ? undefined : (own.get(key) ?? firstNames.get(key));
-    if (key !== undefined) linked.push({ at, key, firstName });
-    if (key !== undefined && firstName === undefined) own.set(key, path);
-    if (firstName === undefined) records.item(entry);
-    else records.item({ ...entry, type: 'hardlink', sizeBytes: 0, linkTarget: firstName });
-  }
-  return { entries, records: records.finish(), linked };
-}
-
-export function operationsOf({ records, entries }: PackBatch, from: number): PackOperations {
-  return { records, count: entries.length, from };
-}
-
-/** A remark on one operation: it is left out, or (ITEM_CHANGED) its content changed while it was read. */
+/** A remark on one operation: it is left out, or stored although something is the matter with it. */
 export interface PackNote {
   readonly at: number;
   readonly item: SkippedItem;
@@ -66,7 +24,9 @@ export function notesOf({ notes, noteCount }: PackedFrame): PackNote[] {
   });
 }
 
+const storedAllTheSame: ReadonlySet<ItemCode> = new Set(['ITEM_CHANGED', 'ITEM_ATTRIBUTES_LEFT_OUT']);
+
 /** Positions of what is not in the frame. */
 export function leftOut(notes: readonly PackNote[]): Set<number> {
-  return new Set(notes.filter(({ item }) => item.skipped !== 'ITEM_CHANGED').map(({ at }) => at));
+  return new Set(notes.filter(({ item }) => !storedAllTheSame.has(item.skipped)).map(({ at }) => at));
 }

@@ -7,22 +7,23 @@ import {
 } from '../../connectors/connector.ts';
 import type { Packer } from './backup-pack.ts';
 import { BoundedQueue } from './backup-queue.ts';
-import { makeBatch, type PackBatch, type PackedBatch } from './pack-batch.ts';
+import { BatchItems, mostItems } from './batch-items.ts';
+import { LinkNames } from './link-names.ts';
+import type { PackedBatch } from './pack-batch.ts';
 
 /** Something listed, in order: what cannot be stored, a large file, or many small items in one frame. */
 export type PackItem =
   | { readonly kind: 'skipped'; readonly skipped: SkippedItem }
   | { readonly kind: 'entry'; readonly entry: SourceEntry }
-  | { readonly kind: 'packed'; readonly batch: PackBatch; readonly packed: PackedBatch };
+  | { readonly kind: 'packed'; readonly batch: BatchItems; readonly packed: PackedBatch };
 
 /** A batch is closed when it has so much: then its frame is of the usual size. */
 const fullBytes = 4 * 1024 * 1024;
-const fullEntries = 2048;
 /** About what a member takes besides its content: headers, a long name, the rest of a block. */
 const headerBytes = 1536;
 
 type Outcome = { readonly packed: PackedBatch } | { readonly error: unknown };
-type Waiting = PackItem | { readonly kind: 'packing'; readonly batch: PackBatch; readonly outcome: Promise<Outcome> };
+type Waiting = PackItem | { readonly kind: 'packing'; readonly batch: BatchItems; readonly outcome: Promise<Outcome> };
 
 /**
  * Lists a source that makes frames by itself, and has it make some ahead of the consumer, `batchesInFlight` at once. Yields
@@ -36,11 +37,15 @@ export async function* packSource(
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
   const queue = new BoundedQueue<Waiting>(Math.max(session.batchesInFlight, 1));
-  const listing = listInto(queue, session, packer, { ...options, signal });
+  /** Of batches that are stored; their memory is used again. */
+  const spare: BatchItems[] = [];
+  const listing = listInto({ queue, session, packer, spare }, { ...options, signal });
   try {
     for await (const item of queue) {
       signal.throwIfAborted();
       yield item.kind === 'packing' ? await settled(item) : item;
+      // Asked for the next one, the consumer is done with this one.
+      if (item.kind === 'packing') spare.push(item.batch);
     }
     signal.throwIfAborted();
   } finally {
@@ -56,17 +61,26 @@ async function settled({ batch, outcome }: Extract<Waiting, { kind: 'packing' }>
   return { kind: 'packed', batch, packed: result.packed };
 }
 
+interface Listing {
+  readonly queue: BoundedQueue<Waiting>;
+  readonly session: SourceSession;
+  readonly packer: Packer;
+  readonly spare: BatchItems[];
+}
+
 /** Never rejects: what goes wrong is thrown to the queue's consumer. */
-async function listInto(queue: BoundedQueue<Waiting>, session: SourceSession, packer: Packer, options: ListOptions) {
-  const firstNames = new Map<string, Buffer>();
-  let entries: SourceEntry[] = [];
+async function listInto({ queue, session, packer, spare }: Listing, options: ListOptions) {
+  const firstNames = new LinkNames();
+  let batch = new BatchItems();
   let bytes = 0;
   const flush = async () => {
-    const full = entries;
-    entries = [];
-    bytes = 0;
+    if (batch.count === 0) return;
+    const full = batch;
     // Room first, so that no more than the queue holds is being read.
-    if (full.length > 0) await queue.push(() => startPacking(full, firstNames, packer));
+    await queue.push(() => startPacking(full, firstNames, packer));
+    batch = spare.pop() ?? new BatchItems();
+    batch.clear();
+    bytes = 0;
   };
   try {
     for await (const item of session.list(options)) {
@@ -74,9 +88,9 @@ async function listInto(queue: BoundedQueue<Waiting>, session: SourceSession, pa
       const isLater = !isSkipped(item) && item.hardLinkKey !== undefined && firstNames.has(item.hardLinkKey);
       const isAlone = isSkipped(item) || (item.type === 'file' && !isLater && item.sizeBytes > session.smallFileBytes);
       if (!isAlone) {
-        entries.push(item);
+        batch.add(item, firstNames);
         bytes += headerBytes + item.path.length + (item.type === 'file' && !isLater ? item.sizeBytes : 0);
-        if (bytes >= fullBytes || entries.length >= fullEntries) await flush();
+        if (bytes >= fullBytes || batch.count >= mostItems) await flush();
         continue;
       }
       await flush();
@@ -87,15 +101,15 @@ async function listInto(queue: BoundedQueue<Waiting>, session: SourceSession, pa
     queue.close();
   } catch (error) {
     queue.fail(error);
+  } finally {
+    firstNames.close();
   }
 }
 
-function startPacking(entries: readonly SourceEntry[], firstNames: Map<string, Buffer>, packer: Packer): Waiting {
+function startPacking(batch: BatchItems, firstNames: LinkNames, packer: Packer): Waiting {
   // Taken for granted until the batches before it are stored; what turns out otherwise is packed again.
-  const batch = makeBatch(entries, firstNames);
   for (const { at, key, firstName } of batch.linked) {
-    const path = entries[at]?.path;
-    if (firstName === undefined && path !== undefined) firstNames.set(key, path);
+    if (firstName === undefined) firstNames.set(key, batch.at(at).path);
   }
   // As a value, for nobody may be waiting when it fails.
   const outcome = packer.pack(batch, 0).then(

@@ -56,13 +56,14 @@ export const defaultMtimeNs = 1_700_000_000_123_456_789n;
 const provenance = { jobId: 'job', runId: 'run', attempt: 1, workerId: 'worker', destinationId: 'destination' };
 const place: SnapshotPlace = { tenantId: 'tenant', sourceId: 'source', snapshotId: 'snap' };
 
-/** Writes the entries, in this order and unchecked, as a snapshot. */
+/** Writes the entries, in this order and unchecked, as a snapshot: into the folder unless another storage is given. */
 export async function makeSnapshot(
   folder: string,
   tree: Iterable<TreeEntry> | AsyncIterable<TreeEntry>,
+  given?: SnapshotStorage,
 ): Promise<TestSnapshot> {
   const root = join(folder, 'storage');
-  const storage = createLocalFsStorage(root);
+  const storage = given ?? createLocalFsStorage(root);
   const { identity, recipient } = await generateKeyPair();
   const pool = new CompressPool(1);
   const signal = new AbortController().signal;

@@ -5,8 +5,6 @@ import { encodeAgeHeader, openAgeHeader, readAgeHeader } from '../../artifact/ag
 import { type Manifest, manifestSchema, metaSchema, type SnapshotMeta } from '../../artifact/manifest.ts';
 import type { StoredFile } from '../../artifact/sealed-file.ts';
 import {
-  type FileReader,
-  type FileWriter,
   type PendingSnapshot,
   type SnapshotFileName,
   type SnapshotPlace,
@@ -14,6 +12,7 @@ import {
   snapshotFiles,
 } from '../../storage/storage.ts';
 import { readDescription } from './description.ts';
+import { copyInStorage, copyPayload, differs, type FileTask, type RewrappedFile } from './rewrap-copy.ts';
 
 export interface RewrapOptions {
   readonly storage: SnapshotStorage;
@@ -35,22 +34,36 @@ export interface RewrappedSnapshot {
   readonly manifest: StoredFile;
 }
 
-const copyBytes = 1024 * 1024;
-
 /**
- * Copies a snapshot with age headers for other recipients; the encrypted contents stay as they are, byte for byte. What
- * is read is compared with the Hub's checksums on the way, so that damage is never given a good one. On any failure
- * nothing is published or left behind. Throws IDENTITY_MISMATCH, ARTIFACT_*, STORAGE_*, the signal's reason.
+ * Makes a copy of a snapshot with age headers for other recipients; the encrypted contents stay as they are, byte for byte. What
+ * is read is compared with the Hub's checksums on the way; what the storage copies by itself keeps its checksum, so that damage is
+ * never given a good one. On any failure nothing is published or left behind. Throws IDENTITY_MISMATCH, ARTIFACT_*, STORAGE_*, the
+ * signal's reason.
  */
 export async function rewrapSnapshot(options: RewrapOptions): Promise<RewrappedSnapshot> {
-  const { storage, target, epoch, ref, signal } = options;
+  const { storage, place, target, epoch, ref, signal } = options;
+  const old = await readDescription(storage, place, ref);
   const pending = await storage.create(target, epoch);
   try {
-    const wanted = { sizeBytes: ref.artifact_bytes, sha256: ref.artifact_sha256 };
-    const artifact = await rewrapFile(options, pending, snapshotFiles.artifact, wanted, 0);
-    const wantedIndex = { sizeBytes: ref.index_bytes, sha256: ref.index_sha256 };
-    const index = await rewrapFile(options, pending, snapshotFiles.index, wantedIndex, ref.artifact_bytes);
-    const manifest = await rewriteDescription(options, pending, artifact, index);
+    const { payload_sha256: payloadSha256, header_sha256: headerSha256 } = old.manifest.artifact;
+    const artifact = await rewrapFile(options, pending, {
+      name: snapshotFiles.artifact,
+      wanted: { sizeBytes: ref.artifact_bytes, sha256: ref.artifact_sha256 },
+      // Only a manifest that the Hub vouches for does.
+      payloadSha256: ref.manifest_sha256 === null ? undefined : payloadSha256,
+      headerSha256,
+      hashesPayload: pending.copyFile !== undefined,
+      bytesBefore: 0,
+    });
+    const index = await rewrapFile(options, pending, {
+      name: snapshotFiles.index,
+      wanted: { sizeBytes: ref.index_bytes, sha256: ref.index_sha256 },
+      payloadSha256: undefined,
+      headerSha256: undefined,
+      hashesPayload: false,
+      bytesBefore: ref.artifact_bytes,
+    });
+    const manifest = await rewriteDescription(options, pending, old, artifact, index);
     signal.throwIfAborted();
     await pending.commit();
     return { artifact, index, manifest };
@@ -61,13 +74,8 @@ export async function rewrapSnapshot(options: RewrapOptions): Promise<RewrappedS
   }
 }
 
-async function rewrapFile(
-  options: RewrapOptions,
-  pending: PendingSnapshot,
-  name: SnapshotFileName,
-  wanted: StoredFile,
-  bytesBefore: number,
-): Promise<StoredFile> {
+async function rewrapFile(options: RewrapOptions, pending: PendingSnapshot, task: FileTask): Promise<RewrappedFile> {
+  const { name, wanted } = task;
   const source = await options.storage.open(options.place, name);
   try {
     if (source.sizeBytes !== wanted.sizeBytes) throw differs(name, source.sizeBytes < wanted.sizeBytes);
@@ -75,42 +83,14 @@ async function rewrapFile(
     const fileKey = await openAgeHeader(oldHeader, options.identities);
     const newHeader = await encodeAgeHeader(fileKey, options.recipients);
     await checkHeader(newHeader, fileKey, options.identities);
-    const file = await pending.createFile(name);
-    return await copyPayload(options, source, file, { oldHeader, newHeader, name, wanted, bytesBefore });
+    const headers = { oldHeader, newHeader };
+    return (
+      (await copyInStorage(options, pending, source, task, headers)) ??
+      (await copyPayload(options, pending, source, task, headers))
+    );
   } finally {
     await source.close();
   }
-}
-
-interface Copy {
-  readonly oldHeader: Buffer;
-  readonly newHeader: Buffer;
-  readonly name: SnapshotFileName;
-  readonly wanted: StoredFile;
-  readonly bytesBefore: number;
-}
-
-async function copyPayload(
-  { signal, onProgress }: RewrapOptions,
-  source: FileReader,
-  file: FileWriter,
-  { oldHeader, newHeader, name, wanted, bytesBefore }: Copy,
-): Promise<StoredFile> {
-  const before = createHash('sha256').update(oldHeader);
-  const after = createHash('sha256').update(newHeader);
-  await file.write(newHeader);
-  for (let offset = oldHeader.length; offset < source.sizeBytes; ) {
-    signal.throwIfAborted();
-    const data = await source.read(offset, Math.min(copyBytes, source.sizeBytes - offset));
-    before.update(data);
-    after.update(data);
-    await file.write(data);
-    offset += data.length;
-    onProgress?.(bytesBefore + offset);
-  }
-  if (before.digest('hex') !== wanted.sha256) throw differs(name, false);
-  await file.close();
-  return { sizeBytes: source.sizeBytes - oldHeader.length + newHeader.length, sha256: after.digest('hex') };
 }
 
 /** Opens the new header where that is possible: a customer's own key is not at hand. */
@@ -125,16 +105,22 @@ async function checkHeader(header: Buffer, fileKey: Uint8Array, identities: read
 }
 
 async function rewriteDescription(
-  { storage, place, ref, recipients }: RewrapOptions,
+  { recipients }: RewrapOptions,
   pending: PendingSnapshot,
-  artifact: StoredFile,
+  old: { readonly manifest: Manifest; readonly meta: SnapshotMeta },
+  artifact: RewrappedFile,
   index: StoredFile,
 ): Promise<StoredFile> {
-  const old = await readDescription(storage, place, ref);
   const encryption = { algorithm: 'age' as const, recipients: [...recipients] };
   const manifest: Manifest = {
     ...old.manifest,
-    artifact: { ...old.manifest.artifact, size_bytes: artifact.sizeBytes, sha256: artifact.sha256 },
+    artifact: {
+      name: old.manifest.artifact.name,
+      size_bytes: artifact.sizeBytes,
+      sha256: artifact.sha256,
+      ...(artifact.payloadSha256 !== undefined && { payload_sha256: artifact.payloadSha256 }),
+      ...(artifact.headerSha256 !== undefined && { header_sha256: artifact.headerSha256 }),
+    },
     index: { ...old.manifest.index, size_bytes: index.sizeBytes, sha256: index.sha256 },
     encryption,
   };
@@ -163,9 +149,4 @@ async function writeJson(pending: PendingSnapshot, name: SnapshotFileName, value
   await file.write(bytes);
   await file.close();
   return { sizeBytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') };
-}
-
-function differs(name: SnapshotFileName, isShorter: boolean): XVaultError {
-  const code = isShorter ? 'ARTIFACT_TRUNCATED' : 'ARTIFACT_CORRUPT';
-  return new XVaultError(code, { detail: `${name} is not what was stored` });
 }

@@ -15,10 +15,15 @@ export function throttledSession(session: SourceSession, throttle: Throttle): So
     async open(entry, signal) {
       const stream = await session.open(entry, signal);
       if (isSkipped(stream)) return stream;
+      const { whole } = stream;
+      if (whole !== undefined) await throttle.take(whole.data.length, signal);
       return {
         entry: stream.entry,
+        ...(stream.remark && { remark: stream.remark }),
         ...(stream.sparseBytes !== undefined && { sparseBytes: stream.sparseBytes }),
-        chunks: throttled(stream.chunks, throttle, signal),
+        // What is in memory has been counted.
+        ...(whole && { whole }),
+        chunks: whole ? stream.chunks : throttled(stream.chunks, throttle, signal),
         ...(stream.pieces && { pieces: throttledPieces(stream.pieces, throttle) }),
         changed: () => stream.changed(),
         close: () => stream.close(),

@@ -1,9 +1,9 @@
 import { link, mkdir, readFile, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { ageCommandDecrypt, mixedBytes, never, runProgram } from '../../artifact/codec.test-kit.ts';
 import { snapshotFiles } from '../../storage/storage.ts';
-import { findXattrs, posixAcl, setXattr } from '../../testing/xattrs.ts';
+import { findXattrs, posixAcl, setXattr, setXattrs } from '../../testing/xattrs.ts';
 import { workbench } from './backup.test-kit.ts';
 import { restoreToDirectory } from './restore-directory.ts';
 
@@ -11,6 +11,8 @@ const MiB = 1024 * 1024;
 const isRoot = process.getuid?.() === 0;
 /** A capability as the kernel has it: version 2, cap_net_bind_service, effective. */
 const capability = Buffer.from('0100000200040000000000000000000000000000', 'hex');
+
+afterEach(() => vi.unstubAllEnvs());
 
 /** A tree in which some of everything has attributes, and the paths of those in the order of the index. */
 async function decorate(source: string): Promise<void> {
@@ -82,4 +84,40 @@ test('a restore gives them back, capabilities only where setuid bits are kept, a
     before.filter(([path]) => path === 'second name' || path === 'large'),
   );
   await reader.close();
+});
+
+test('what is too much to be kept is told of each file and directory, and the rest is kept', async () => {
+  // Other file systems take less than a backup does.
+  vi.stubEnv('TMPDIR', '/dev/shm');
+  const bench = await workbench();
+  await using _folder = bench.folder;
+  const { source } = bench;
+  await mkdir(join(source, 'directory'));
+  for (const [name, sizeBytes] of [
+    ['holes', 0],
+    ['large', 6 * MiB],
+    ['small', 5],
+  ] as const) {
+    await writeFile(join(source, name), mixedBytes(sizeBytes));
+  }
+  await truncate(join(source, 'holes'), 300_000);
+  for (const name of ['directory', 'holes', 'large', 'small']) await setXattrs(join(source, name), 20, 10, 65_536);
+  await writeFile(join(source, 'names'), 'so many that Linux does not list them');
+  await setXattrs(join(source, 'names'), 300, 250, 1);
+
+  const result = await bench.backup();
+
+  const told = ['directory', 'holes', 'large', 'names', 'small'];
+  expect(bench.warnings.sort()).toEqual(told.map((path) => `ITEM_ATTRIBUTES_LEFT_OUT ${path}`));
+  expect(result.warningCount).toBe(told.length);
+  const counts = (await bench.entries()).map(({ path, xattrCount }) => [`${path}`, xattrCount]);
+  expect(counts).toEqual([
+    ['.', undefined],
+    ['directory', 15],
+    ['holes', 15],
+    ['large', 15],
+    ['names', undefined],
+    ['small', 15],
+  ]);
+  expect(await bench.validate(result)).toMatchObject({ verdict: 'success', differing: [] });
 });
