@@ -46,6 +46,8 @@ export type ReadResult =
       readonly sha256?: Buffer;
       /** The file changed between the beginning and the end of reading. */
       readonly changed: boolean;
+      /** What else is to be told of it, although it is stored. */
+      readonly remark?: SkippedItem;
     }
   | { readonly ok: false; readonly skipped: SkippedItem };
 
@@ -53,6 +55,8 @@ export type ReadResult =
 export interface FileStream {
   /** The metadata when it was opened; `sizeBytes` is what the reader must deliver or explain. */
   readonly entry: SourceEntry;
+  /** What is to be told of it, although it is stored. */
+  readonly remark?: SkippedItem;
   /** Set for a file with holes: `chunks` are then its map and data in GNU's sparse format 1.0, so many bytes in all. */
   readonly sparseBytes?: number;
   /**
@@ -60,6 +64,8 @@ export interface FileStream {
    * consumer until it asks for the next one. Throws XVaultError SOURCE_LOST or SOURCE_READ_FAILED when reading breaks.
    */
   readonly chunks: AsyncIterable<Buffer>;
+  /** Where all of it is in memory already, hashed: to be stored in place of `chunks`. Good until `close`. */
+  readonly whole?: { readonly data: Buffer; readonly sha256: Buffer };
   /** Where the source can make frames of it by itself, in place of `chunks`. */
   readonly pieces?: FilePieces;
   /** After `chunks` or all pieces ended: whether size or mtime are no longer what they were. */

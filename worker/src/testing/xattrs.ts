@@ -20,6 +20,17 @@ export async function setXattr(path: string, name: string, value: Buffer): Promi
   await run('python3', ['-c', setOne, path, name, value.toString('hex')]);
 }
 
+const setMany = `
+import os, sys
+for number in range(int(sys.argv[2])):
+    os.setxattr(sys.argv[1], ('user.%04d.' % number).ljust(int(sys.argv[3]), 'n'), bytes(int(sys.argv[4])))
+`;
+
+/** Many of zeros, with names of a certain length; only some file systems take as much as Linux allows. */
+export async function setXattrs(path: string, count: number, nameBytes: number, valueBytes: number): Promise<void> {
+  await run('python3', ['-c', setMany, path, String(count), String(nameBytes), String(valueBytes)]);
+}
+
 /** All below a folder. */
 export async function findXattrs(folder: string): Promise<FoundXattr[]> {
   return JSON.parse(await run('python3', ['-c', findAll, folder])) as FoundXattr[];

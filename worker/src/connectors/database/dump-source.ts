@@ -26,6 +26,8 @@ export interface DumpPlan {
   readonly extra: ExtraFile | null;
 }
 
+type ReadPart = Extract<ReadResult, { ok: true }> & { readonly sha256: Buffer };
+
 /** Of parts that were listed and not yet asked for: more than a backup ever has at a time. */
 const maxHeldBytes = 16 * partBytes;
 /** Less than this does not keep a whole buffer from going round. */
@@ -74,7 +76,7 @@ export class DumpSource {
     return this.#held.has(keyOf(entry.path));
   }
 
-  async read(entry: SourceEntry): Promise<ReadResult> {
+  async read(entry: SourceEntry): Promise<ReadPart> {
     const key = keyOf(entry.path);
     const part = this.#held.get(key);
     if (part === undefined) throw new Error('a part was asked for that is not held any more');
@@ -89,11 +91,12 @@ export class DumpSource {
   /** For consumers to whom parts are large files. */
   async open(entry: SourceEntry): Promise<FileStream> {
     const result = await this.read(entry);
-    const chunks = result.ok ? [result.data] : [];
+    const { data, sha256 } = result;
     return {
       entry,
+      whole: { data, sha256 },
       chunks: (async function* () {
-        yield* chunks;
+        yield data;
       })(),
       changed: async () => false,
       close: async () => this.recycle([result]),

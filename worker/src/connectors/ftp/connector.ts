@@ -2,13 +2,14 @@ import type { FtpConfig, FtpSecret } from '@xvault/shared/sources.ts';
 import { pathToText } from '../../artifact/path-text.ts';
 import type { AddressGuard } from '../../net/guard.ts';
 import { type Connector, isSkipped, type SourceProbe } from '../connector.ts';
-import { FtpConnection, type FtpTimeouts } from './connection.ts';
+import { FtpConnection } from './connection.ts';
 import { connectError } from './errors.ts';
 import { isBroken } from './listing.ts';
 import { nameFromWire } from './names.ts';
 import { FtpPool, type PoolSettings } from './pool.ts';
 import { openRoot } from './root.ts';
 import { ftpSession } from './session.ts';
+import { defaultFtpTimeouts, type FtpTimeouts } from './settings.ts';
 
 export interface FtpConnectorOptions {
   readonly guard: AddressGuard;
@@ -17,7 +18,6 @@ export interface FtpConnectorOptions {
   readonly retryDelaysMs?: readonly number[];
 }
 
-const ftpTimeouts: FtpTimeouts = { connectMs: 20_000, loginMs: 60_000, stallMs: 60_000 };
 const retryDelays = [200, 1_000, 5_000, 15_000];
 const probedNames = 100;
 /** A connection test counts for so long. */
@@ -28,7 +28,7 @@ export function poolSettings(options: FtpConnectorOptions, config: FtpConfig, se
     guard: options.guard,
     config,
     secret,
-    timeouts: { ...ftpTimeouts, ...options.timeouts },
+    timeouts: { ...defaultFtpTimeouts, ...options.timeouts },
     retryDelaysMs: options.retryDelaysMs ?? retryDelays,
   };
 }

@@ -1,8 +1,9 @@
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { XVaultError } from '@xvault/shared/errors.ts';
-import { type ConnectionSettings, FtpConnection } from './connection.ts';
+import { FtpConnection } from './connection.ts';
 import { isFinal, isRefusal, lostError } from './errors.ts';
+import type { ConnectionSettings } from './settings.ts';
 
 export interface PoolSettings extends ConnectionSettings {
   /** Waits before each further try after a loss. */

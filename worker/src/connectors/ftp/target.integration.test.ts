@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { chown, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startPyftpd, type TestPyftpd } from '@xvault/shared/testing/pyftpd.ts';
 import { startVsftpd, type TestVsftpd } from '@xvault/shared/testing/vsftpd.ts';
@@ -30,7 +30,6 @@ describe.each(['vsftpd', 'pyftpdlib'] as const)('on %s', (name) => {
     server = await start[name]();
     await mkdir(at('home'));
     if (name === 'vsftpd' && 'uid' in server) {
-      const { chown } = await import('node:fs/promises');
       await chown(at('home'), server.uid, server.gid);
     }
     const config = configOf(server, { connections: 3 });
@@ -112,4 +111,24 @@ test('links below the root are not followed', async () => {
   expect(await readFile(at('elsewhere', 'victim'), 'utf8')).toBe('untouched');
   await target.close();
   await server.stop();
+});
+
+test.each(['explicit', 'implicit'] as const)('%s TLS: small and empty files arrive, again and again', async (tls) => {
+  const own = await startVsftpd({ tls });
+  server = own;
+  await mkdir(at('home'));
+  await chown(at('home'), own.uid, own.gid);
+  const config = configOf(own, { tls, ca_pem: own.certPem, connections: 3 });
+  const more = { tag: 't1' };
+  target = await connector.connectTarget(config, { password: own.password }, '/home', never, more);
+  const contents = Array.from({ length: 12 }, (_, number) => (number % 2 === 0 ? '' : `content ${number}`));
+  try {
+    await Promise.all(contents.map((content, number) => write(`file ${number}`, content)));
+    for (const [number, content] of contents.entries()) {
+      expect(await readFile(at('home', `file ${number}`), 'utf8')).toBe(content);
+    }
+  } finally {
+    await target.close();
+    await own.stop();
+  }
 });

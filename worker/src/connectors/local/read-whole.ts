@@ -17,7 +17,8 @@ export async function readWhole(opened: FileStream | SkippedItem, limitBytes: nu
     const data = Buffer.concat(pieces);
     const changed = data.length !== opened.entry.sizeBytes || (await opened.changed());
     const entry = { ...opened.entry, sizeBytes: data.length };
-    return { ok: true, entry, data, sha256: hash('sha256', data, 'buffer'), changed };
+    const { remark } = opened;
+    return { ok: true, entry, data, sha256: hash('sha256', data, 'buffer'), changed, ...(remark && { remark }) };
   } finally {
     await opened.close();
   }

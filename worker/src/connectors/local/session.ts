@@ -107,7 +107,7 @@ export function localSession(handle: FileHandle, followRoots: FollowRoots): Sour
     });
     const found = new RecordReader(opened.record).item();
     if (isSkipped(found) || opened.fd === undefined) return found as SkippedItem;
-    const { xattrs: packed, xattrCount: count = 0 } = opened;
+    const { xattrs: packed, xattrCount: count = 0, xattrsLack: lack } = opened;
     const item = packed === undefined ? found : { ...found, xattrs: { packed, count } };
     const buffers = freeBuffers.pop() ?? createBufferPair();
     const content = keepsHoles ? contentOf(item.sizeBytes, opened) : wholeContent(item.sizeBytes);
@@ -115,6 +115,7 @@ export function localSession(handle: FileHandle, followRoots: FollowRoots): Sour
     const pieces = filePieces(packing, opened.fd, content);
     return {
       ...stream,
+      ...(lack && { remark: { path: item.path, skipped: 'ITEM_ATTRIBUTES_LEFT_OUT', detail: lack.toString() } }),
       pieces,
       close() {
         pieces.close();

@@ -1,5 +1,6 @@
+import type { BrowseRequest } from '@xvault/shared/browse.ts';
 import { XVaultError } from '@xvault/shared/errors.ts';
-import type { BrowseRequest, ResultInput } from '@xvault/shared/run-kinds.ts';
+import type { ResultInput } from '@xvault/shared/run-kinds.ts';
 import { isWithin, type SourceConnection, sourceConnection } from '@xvault/shared/sources.ts';
 import { z } from 'zod';
 import { listRoot, type RcloneLink, sourceError } from './link.ts';

@@ -8,7 +8,7 @@ import type { SftpLinks } from './link.ts';
 import { fileSystemId } from './operations.ts';
 import { type OpenedRoot, rootError } from './root.ts';
 import { SftpStatusError } from './status.ts';
-import { walk } from './walk.ts';
+import { type WalkSource, walk } from './walk.ts';
 import type { SftpWire } from './wire.ts';
 
 type Item = SourceEntry | SkippedItem;
@@ -22,12 +22,24 @@ export function remotePath(root: OpenedRoot, path: Buffer): Buffer {
 
 /** The tree below the root in order, over broken connections if need be. */
 export async function* listTree(links: SftpLinks, root: OpenedRoot, options: ListOptions): AsyncGenerator<Item> {
+  const source = treeSource(links, root, options);
+  // Before anything is listed it is known whether what was asked for can be done.
+  await source.enters(source.root);
+  yield* walk(source);
+}
+
+/** What {@link walk} needs, by SFTP alone. */
+export function treeSource(
+  links: SftpLinks,
+  root: OpenedRoot,
+  options: ListOptions,
+  follower = followerOf(root, options),
+): WalkSource {
   const { signal, filter } = options;
   const remote = (path: Buffer) => remotePath(root, path);
   const run = <T>(task: (wire: SftpWire) => Promise<T>) => links.run(({ wire }) => task(wire), signal);
-  const home = options.oneFileSystem ? await run((wire) => homeFileSystem(wire, root.path, signal)) : undefined;
-  const follower = options.followSymlinks === true ? new LinkFollower(root.path) : undefined;
-  yield* walk({
+  let home: Promise<bigint> | undefined;
+  return {
     root: toEntry(rootPath, 'directory', root.attrs),
     async list(path) {
       const items = await run(async (wire) => {
@@ -36,14 +48,22 @@ export async function* listTree(links: SftpLinks, root: OpenedRoot, options: Lis
       });
       return filter ? items.filter((item) => isWanted(item, filter)) : items;
     },
-    enters: async ({ path }) =>
-      home === undefined || (await run((wire) => fileSystemId(wire, remote(path), signal))) === home,
+    async enters({ path }) {
+      if (!options.oneFileSystem) return true;
+      home ??= run((wire) => homeFileSystem(wire, root.path, signal));
+      return (await home) === (await run((wire) => fileSystemId(wire, remote(path), signal)));
+    },
     remote,
-  });
+  };
+}
+
+/** Undefined where symlinks are not followed. */
+export function followerOf(root: OpenedRoot, { followSymlinks }: ListOptions): LinkFollower | undefined {
+  return followSymlinks === true ? new LinkFollower(root.path) : undefined;
 }
 
 /** A directory that is left out itself may hold what is not. */
-function isWanted(item: Item, filter: NonNullable<ListOptions['filter']>): boolean {
+export function isWanted(item: Item, filter: NonNullable<ListOptions['filter']>): boolean {
   if (isSkipped(item)) return true;
   const verdict = filter.judge(item.path, item.type === 'directory');
   return verdict === 'take' || (verdict === 'skip' && item.type === 'directory');

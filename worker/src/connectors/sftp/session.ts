@@ -1,4 +1,4 @@
-import type { Measure, ReadResult, SourceEntry, SourceSession } from '../connector.ts';
+import type { ListOptions, Measure, ReadResult, SkippedItem, SourceEntry, SourceSession } from '../connector.ts';
 import { isSkipped } from '../connector.ts';
 import type { SshClient } from '../ssh/client.ts';
 import { runOnServer } from '../ssh/run-command.ts';
@@ -13,18 +13,25 @@ import { readSmallFile } from './small-files.ts';
 const filesInFlight = 96;
 export const smallFileBytes = 256 * 1024;
 
+export type TreeListing = (options: ListOptions) => AsyncIterable<SourceEntry | SkippedItem>;
+
 /**
  * A source over SFTP version 3. The protocol has whole seconds only, and tells nothing of inodes: hard links are copied as
- * files of their own, and a file that is replaced by a symlink between listing and reading is followed by the server.
+ * files of their own unless `listing` knows better, and a file that is replaced by a symlink between listing and reading is
+ * followed by the server.
  */
-export function sftpSession(links: SftpLinks, root: OpenedRoot): SourceSession {
+export function sftpSession(
+  links: SftpLinks,
+  root: OpenedRoot,
+  listing: TreeListing = (options) => listTree(links, root, options),
+): SourceSession {
   const slots = new Semaphore(filesInFlight);
   return {
     smallFileBytes,
     batchesInFlight: 4,
     list(options) {
       if (options.readConcurrency !== undefined) slots.resize(options.readConcurrency);
-      return listTree(links, root, options);
+      return listing(options);
     },
     readMany(entries: readonly SourceEntry[], signal: AbortSignal): Promise<ReadResult[]> {
       const read = (entry: SourceEntry) =>
@@ -38,10 +45,14 @@ export function sftpSession(links: SftpLinks, root: OpenedRoot): SourceSession {
     async measure(options): Promise<Measure> {
       let fileCount = 0;
       let totalBytes = 0;
-      for await (const item of listTree(links, root, options)) {
+      const counted = new Set<string>();
+      for await (const item of listing(options)) {
         if (isSkipped(item) || item.type !== 'file') continue;
         fileCount += 1;
-        totalBytes += item.sizeBytes;
+        const { hardLinkKey, sizeBytes } = item;
+        // Further names of one file bring no bytes.
+        if (hardLinkKey === undefined || !counted.has(hardLinkKey)) totalBytes += sizeBytes;
+        if (hardLinkKey !== undefined) counted.add(hardLinkKey);
       }
       return { fileCount, totalBytes };
     },

@@ -2,8 +2,8 @@ import { isSkipped, type SkippedItem, type SourceEntry } from '../connector.ts';
 import { skip } from './entries.ts';
 import { itemCodeOf, SftpStatusError } from './status.ts';
 
-/** Directories being listed at a time. */
-const listingsInFlight = 16;
+/** Directories being listed at a time, unless a source says otherwise. */
+const defaultListingsInFlight = 16;
 /** Entries listed and not yet consumed, at which no more is listed ahead. */
 const bufferedEntries = 50_000;
 /** Directories looked at for something to list ahead, so that looking stays cheap. */
@@ -33,10 +33,13 @@ export interface WalkSource {
   enters(entry: SourceEntry): Promise<boolean>;
   /** The path on the server, for judging errors. */
   remote(path: Buffer): Buffer;
+  /** Directories being listed at a time. */
+  readonly listingsInFlight?: number;
 }
 
 /** A tree in order (parents first, names in byte order), with directories listed ahead of where the consumer is. */
 export async function* walk(source: WalkSource): AsyncGenerator<Item> {
+  const { listingsInFlight = defaultListingsInFlight } = source;
   const stack: Frame[] = [];
   let inFlight = 0;
   let buffered = 0;

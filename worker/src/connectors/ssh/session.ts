@@ -5,7 +5,7 @@ import { remotePath } from '../sftp/listing.ts';
 import { lstat, stat } from '../sftp/operations.ts';
 import type { Attrs } from '../sftp/packets.ts';
 import type { OpenedRoot } from '../sftp/root.ts';
-import { sftpSession, smallFileBytes } from '../sftp/session.ts';
+import { sftpSession, smallFileBytes, type TreeListing } from '../sftp/session.ts';
 import { SftpStatusError } from '../sftp/status.ts';
 import type { SftpWire } from '../sftp/wire.ts';
 import type { TarAnswer, TarFile } from './tar-feed.ts';
@@ -21,14 +21,16 @@ export interface SshSessionOptions {
   readonly tar: TarKind;
   readonly tools: RemoteTools;
   readonly stallMs: number;
+  /** By SFTP where it is absent. */
+  readonly listing?: TreeListing | undefined;
 }
 
 /**
- * A source whose small files stream through one remote tar, while SFTP beside it on the same connection lists, reads the large
- * ones, and whatever tar leaves out, so that each failure is told for what it is.
+ * A source whose small files stream through one remote tar, while SFTP beside it on the same connection reads the large
+ * ones, lists where nothing better does, and tries whatever tar leaves out, so that each failure is told for what it is.
  */
-export function sshSession({ links, root, tar, tools, stallMs }: SshSessionOptions): SourceSession {
-  const sftp = sftpSession(links, root);
+export function sshSession({ links, root, tar, tools, stallMs, listing }: SshSessionOptions): SourceSession {
+  const sftp = sftpSession(links, root, listing);
   const files = new TarFiles({ links, kind: tar, root: root.path, limitBytes: smallFileBytes, stallMs });
 
   async function readMany(entries: readonly SourceEntry[], signal: AbortSignal): Promise<ReadResult[]> {

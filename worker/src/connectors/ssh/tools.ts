@@ -11,7 +11,7 @@ export interface RemoteTools {
   readonly tar: TarKind | null;
   /** What its tar calls itself. */
   readonly tarVersion: string | null;
-  /** GNU's find and sort: a listing with inodes and fractions of seconds in one go. */
+  /** GNU's find: a listing with inodes and fractions of seconds. */
   readonly find: boolean;
   /** Why there is no tar to use; null when there is. */
   readonly reason: string | null;
@@ -24,7 +24,7 @@ const maxOutputBytes = 64 * 1024;
 const script = [
   'LC_ALL=C; export LC_ALL',
   `echo ${begin}`,
-  'for p in tar find sort; do if command -v $p >/dev/null 2>&1; then v=$($p --version 2>&1 </dev/null | head -n 1); echo "$p: $v"; fi; done',
+  'for p in tar find; do if command -v $p >/dev/null 2>&1; then v=$($p --version 2>&1 </dev/null | head -n 1); echo "$p: $v"; fi; done',
 ].join('; ');
 
 /** Looks for a shell and its tools. Throws SOURCE_LOST or the signal's reason only. */
@@ -60,9 +60,8 @@ function toolsOf(said: string): RemoteTools {
   );
   const tarVersion = versions.get('tar')?.slice(0, 100) ?? null;
   const tar = tarVersion === null ? null : kindOf(tarVersion);
-  const gnu = (name: string) => /GNU/.test(versions.get(name) ?? '');
   const reason = tarVersion === null ? 'the server has no tar' : tar === null ? `an unknown tar: ${tarVersion}` : null;
-  return { shell: true, tar, tarVersion, find: gnu('find') && gnu('sort'), reason };
+  return { shell: true, tar, tarVersion, find: /GNU findutils/.test(versions.get('find') ?? ''), reason };
 }
 
 function kindOf(version: string): TarKind | null {
