@@ -1,6 +1,7 @@
 import type { Logger } from '@xvault/shared/logging.ts';
 import type { ExportShelf } from './downloads/export-shelf.ts';
 import type { RestoreJournal } from './engines/archive/restore-journal.ts';
+import { sweepRunDirectories } from './engines/sync/rclone/sweep-run-directories.ts';
 import { type SweeperDeps, sweepStorage } from './storage/sweeper.ts';
 
 export interface SweepingDeps extends SweeperDeps {
@@ -13,7 +14,7 @@ export interface SweepingDeps extends SweeperDeps {
 /** After an attempt left litter, the Hub needs a moment to write that attempt off. */
 const soonMs = 3_000;
 
-/** Sweeps storage and exports at start, at intervals, and soon after something may have left litter; one sweep at a time. */
+/** Sweeps run directories, storage and exports: at start, at intervals, and soon after something may have left litter; one at a time. */
 export class Sweeping {
   readonly #deps: SweepingDeps;
   #timer: NodeJS.Timeout | null = null;
@@ -61,6 +62,9 @@ export class Sweeping {
 
   async #sweep(): Promise<void> {
     try {
+      // First: it may hold a token, and does not wait for the Hub.
+      const runs = await sweepRunDirectories();
+      if (runs > 0) this.#deps.logger.warn({ runs }, 'removed the directories of runs whose worker was killed');
       const parts = await sweepStorage(this.#deps);
       const restores = await this.#deps.journal.sweep(Date.now());
       // Last: some are in buckets, which may be away.

@@ -1,6 +1,6 @@
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type BrowseRequest, browseRequest } from '@xvault/shared/run-kinds.ts';
+import { type BrowseRequest, browseRequest } from '@xvault/shared/browse.ts';
 import { seal } from '@xvault/shared/sealing.ts';
 import { type SourceConnection, sourceConnection } from '@xvault/shared/sources.ts';
 import { documentType, driveError } from '@xvault/shared/testing/cloud/google-drive.ts';

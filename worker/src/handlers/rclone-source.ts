@@ -1,12 +1,13 @@
 import type { SourceConnection } from '@xvault/shared/sources.ts';
 import type { WorkerConfig } from '../config.ts';
 import type { RcloneLink } from '../connectors/rclone/link.ts';
-import { openRcloneRun } from '../engines/sync/open-run.ts';
+import { openRunWithToken } from '../engines/sync/oauth/hand-on-token.ts';
+import type { RcloneRunOptions } from '../engines/sync/open-run.ts';
 import { makeRunDirectory } from '../engines/sync/rclone/run-directory.ts';
 import { redact } from '../engines/sync/redact.ts';
 import { openSource } from '../engines/sync/sides/open-source.ts';
 import type { AddressGuard } from '../net/guard.ts';
-import { ConnectionKeeper, type Keeping } from './sync-secrets.ts';
+import { asKeyError, ConnectionKeeper, type Keeping } from './sync-secrets.ts';
 
 const rememberedWords = 1000;
 
@@ -42,7 +43,7 @@ export async function openRcloneSource(
     const cloud = await keeper.login(isQuestion);
     const side = await openSource(source, secret, { guard, directory: directory.path, signal, localRoots, cloud });
     closing.push(() => side.close());
-    const opened = await openRcloneRun({
+    const options: RcloneRunOptions = {
       binary: config.XVAULT_RCLONE,
       directory,
       guard,
@@ -61,7 +62,8 @@ export async function openRcloneSource(
         words.set(object, redact(message).slice(0, 2000));
       },
       signal,
-    });
+    };
+    const opened = await openRunWithToken(options, (name, value) => keeper.diagnose(name, value));
     closing.push(async () => {
       await opened.close();
       await keeper.keepLeft(await opened.tokenLeft());
@@ -78,6 +80,6 @@ export async function openRcloneSource(
   } catch (error) {
     await keeper.heard(error);
     await close();
-    throw error;
+    throw asKeyError(error, source);
   }
 }

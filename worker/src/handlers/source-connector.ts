@@ -1,7 +1,8 @@
-import { XVaultError } from '@xvault/shared/errors.ts';
-import type { BrowseRequest } from '@xvault/shared/run-kinds.ts';
+import type { BrowseRequest } from '@xvault/shared/browse.ts';
+import { assertNever, XVaultError } from '@xvault/shared/errors.ts';
 import { unseal } from '@xvault/shared/sealing.ts';
 import { type SourceConnection, type SourceType, sourceSecrets } from '@xvault/shared/sources.ts';
+import type { z } from 'zod';
 import type { WorkerConfig } from '../config.ts';
 import type { Connector, SourceProbe, SourceSession } from '../connectors/connector.ts';
 import { createFtpConnector } from '../connectors/ftp/connector.ts';
@@ -35,26 +36,62 @@ export interface SourceConnector {
   ): Promise<Awaited<ReturnType<typeof browseLink>>>;
 }
 
-/** A connector whose config and secret were checked by the schemas of its type. */
-// biome-ignore lint/suspicious/noExplicitAny: each kind has its own types; `sourceSecrets` and the spec's schema check them.
-type AnyConnector = Connector<any, any>;
+/** One source with its opened secret, and the connector that takes just these. */
+interface BoundConnector {
+  connect(signal: AbortSignal): Promise<SourceSession>;
+  probe(signal: AbortSignal): Promise<SourceProbe>;
+}
 
-/** The one table of connectors. */
-function createConnectors(config: WorkerConfig, guard: AddressGuard): Partial<Record<SourceType, AnyConnector>> {
+function bind<Config, Secret>(connector: Connector<Config, Secret>, target: Config, secret: Secret): BoundConnector {
   return {
-    local: createLocalConnector({ allowedRoots: config.XVAULT_LOCAL_ROOTS }),
-    s3: createS3Connector({ guard }),
-    sftp: createSftpConnector({ guard }),
-    ssh: createSshConnector({ guard }),
-    ftp: createFtpConnector({ guard }),
-    mysql: createMysqlConnector({ guard }),
-    postgres: createPostgresConnector({ guard }),
-    wordpress: createWordpressConnector({ guard }),
+    connect: (signal) => connector.connect(target, secret, signal),
+    probe: (signal) => connector.probe(target, secret, signal),
+  };
+}
+
+/** The one table of connectors; null for the kinds that are rclone's. */
+function createBinding(config: WorkerConfig, guard: AddressGuard) {
+  const local = createLocalConnector({ allowedRoots: config.XVAULT_LOCAL_ROOTS });
+  const s3 = createS3Connector({ guard });
+  const sftp = createSftpConnector({ guard });
+  const ssh = createSshConnector({ guard });
+  const ftp = createFtpConnector({ guard });
+  const mysql = createMysqlConnector({ guard });
+  const postgres = createPostgresConnector({ guard });
+  const wordpress = createWordpressConnector({ guard });
+  return async (source: SourceConnection, sealed: string | null): Promise<BoundConnector | null> => {
+    const open = <Secret>(schema: z.ZodType<Secret>) =>
+      openSecret(schema, sealed, [config.XVAULT_CREDENTIALS_IDENTITY]);
+    switch (source.type) {
+      case 'local':
+        return bind(local, source.config, {});
+      case 's3':
+        return bind(s3, source.config, await open(sourceSecrets.s3));
+      case 'sftp':
+        return bind(sftp, pinned(source), await open(sourceSecrets.sftp));
+      case 'ssh':
+        return bind(ssh, pinned(source), await open(sourceSecrets.ssh));
+      case 'ftp':
+        return bind(ftp, source.config, await open(sourceSecrets.ftp));
+      case 'mysql':
+        return bind(mysql, pinned(source), await open(sourceSecrets.mysql));
+      case 'postgres':
+        return bind(postgres, pinned(source), await open(sourceSecrets.postgres));
+      case 'wordpress':
+        return bind(wordpress, pinned(source), await open(sourceSecrets.wordpress));
+      case 'webdav':
+      case 'smb':
+      case 'google_drive':
+      case 'dropbox':
+        return null;
+      default:
+        return assertNever(source);
+    }
   };
 }
 
 export function createSourceConnector(config: WorkerConfig, guard: AddressGuard): SourceConnector {
-  const connectors = createConnectors(config, guard);
+  const bound = createBinding(config, guard);
   const secretOf = ({ type }: SourceConnection, sealed: string | null) =>
     openSourceSecret(type, sealed, [config.XVAULT_CREDENTIALS_IDENTITY]);
   // All other kinds are rclone's.
@@ -68,9 +105,9 @@ export function createSourceConnector(config: WorkerConfig, guard: AddressGuard)
   };
   return {
     async connect(source, sealed, signal, run) {
+      const connector = await bound(source, sealed);
+      if (connector !== null) return connector.connect(signal);
       const secret = await secretOf(source, sealed);
-      const connector = connectors[source.type];
-      if (connector !== undefined) return connector.connect(targetOf(source), secret, signal);
       const link = await openRcloneSource({ source, secret, run, isQuestion: false, signal }, { config, guard });
       try {
         await listRoot(link, signal);
@@ -81,9 +118,9 @@ export function createSourceConnector(config: WorkerConfig, guard: AddressGuard)
       }
     },
     async probe(source, sealed, signal, run) {
+      const connector = await bound(source, sealed);
+      if (connector !== null) return connector.probe(signal);
       const secret = await secretOf(source, sealed);
-      const connector = connectors[source.type];
-      if (connector !== undefined) return connector.probe(targetOf(source), secret, signal);
       return withLink({ source, secret, run, isQuestion: true, signal }, (link) => probeLink(link, signal));
     },
     async browse(source, sealed, signal, run, request) {
@@ -95,19 +132,33 @@ export function createSourceConnector(config: WorkerConfig, guard: AddressGuard)
   };
 }
 
-/** What a connector gets: the config, with the pinned host key where the kind has one. */
-export function targetOf(source: SourceConnection) {
-  return 'host_key' in source ? { ...source.config, host_key: source.host_key } : source.config;
+/** What connectors over SSH get: the config with the pinned host key. */
+export function pinned<Config extends object>({
+  config,
+  host_key,
+}: {
+  readonly config: Config;
+  readonly host_key: string | null;
+}): Config & { host_key: string | null } {
+  return { ...config, host_key };
 }
 
-/** Throws ERR_DECRYPT_SOURCE_CONFIG. */
+/** Of any kind of source, checked by the schema of its type; empty for those without. Throws ERR_DECRYPT_SOURCE_CONFIG. */
 export async function openSourceSecret(
   type: SourceType,
   sealed: string | null,
   identities: readonly string[],
 ): Promise<unknown> {
-  const schema = sourceSecrets[type];
-  if (schema === null) return {};
+  const schema: z.ZodType | null = sourceSecrets[type];
+  return schema === null ? {} : openSecret(schema, sealed, identities);
+}
+
+/** Throws ERR_DECRYPT_SOURCE_CONFIG. */
+export async function openSecret<Secret>(
+  schema: z.ZodType<Secret>,
+  sealed: string | null,
+  identities: readonly string[],
+): Promise<Secret> {
   if (sealed === null) throw new XVaultError('ERR_DECRYPT_SOURCE_CONFIG', { detail: 'the source has no secret' });
   const parsed = schema.safeParse(JSON.parse(await unseal(sealed, identities)));
   if (!parsed.success) throw new XVaultError('ERR_DECRYPT_SOURCE_CONFIG', { detail: 'the secret has another shape' });

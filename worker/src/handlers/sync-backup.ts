@@ -4,7 +4,7 @@ import type { SourceType } from '@xvault/shared/sources.ts';
 import type { SyncOptions } from '@xvault/shared/sync-options.ts';
 import { formatVersion } from '../engines/sync/layout.ts';
 import { requireApart } from '../engines/sync/overlap.ts';
-import { toProgress } from '../engines/sync/progress.ts';
+import { atEnd, toProgress } from '../engines/sync/progress.ts';
 import { eventCodeOf } from '../engines/sync/rclone/classify.ts';
 import type { RcClient } from '../engines/sync/rclone/rc-client.ts';
 import { syncPrefix } from '../engines/sync/sides/open-destination.ts';
@@ -57,6 +57,7 @@ async function backUp(
     const { rc } = run.rclone;
     const stopLimiting = await keepLimit(context, rc, options);
     const report = progressReporter(context, progressEventMs);
+    let speed = 0;
     try {
       const outcome = await runSync({
         rclone: run.rclone,
@@ -76,10 +77,16 @@ async function backUp(
         options,
         ...settings,
         signal,
-        onStats: (stats) => report(toProgress(stats)),
+        onStats: (stats) => {
+          const progress = toProgress(stats);
+          speed = progress.speed_bytes_per_sec;
+          report(progress);
+        },
         takeItemErrors: () => log.takeItemErrors(),
         wasCopied: (path) => log.wasCopied(path),
+        brought: () => log.brought(),
       });
+      context.progress(atEnd(outcome, speed));
       // An attempt before this one may have ended in the middle of an upload.
       if (outcome.hadUnfinished || start.epoch > 1) await abortLeftovers(context, deps, spec.destination, destination);
       tell(context, outcome);

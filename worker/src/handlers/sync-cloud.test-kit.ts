@@ -4,7 +4,7 @@ import type { NotesRequest, StartResponse } from '@xvault/shared/internal-api.ts
 import { oauthToken } from '@xvault/shared/oauth-token.ts';
 import type { ResultInput, SpecInput } from '@xvault/shared/run-kinds.ts';
 import { seal, unseal } from '@xvault/shared/sealing.ts';
-import type { SourceConnection } from '@xvault/shared/sources.ts';
+import type { GoogleDriveSecret, SourceConnection } from '@xvault/shared/sources.ts';
 import type { SyncOptions } from '@xvault/shared/sync-options.ts';
 import {
   providerHosts,
@@ -45,12 +45,14 @@ export interface CloudPlatform extends SyncPlatform {
     connection: KeptConnection | null,
     source: SourceConnection,
     options?: Partial<SyncOptions>,
+    secret?: GoogleDriveSecret,
   ): Promise<{ context: RunContext<'backup'> } & CloudRun>;
   sync(
     connection: KeptConnection | null,
     source: SourceConnection,
     jobId: string,
     options?: Partial<SyncOptions>,
+    secret?: GoogleDriveSecret,
   ): Promise<{ result: ResultInput<'backup'> } & CloudRun>;
   stop(): Promise<void>;
 }
@@ -73,6 +75,7 @@ export async function makeCloudPlatform(env: Readonly<Record<string, string>> = 
     connection: KeptConnection | null,
     source: SourceConnection,
     options: Partial<SyncOptions> = {},
+    secret: GoogleDriveSecret = {},
     jobId = newId(),
   ) {
     const spec: SpecInput<'backup'> = {
@@ -87,8 +90,8 @@ export async function makeCloudPlatform(env: Readonly<Record<string, string>> = 
       sync: options,
       recipients: ['age1unused'],
     };
-    const secret = source.type === 'google_drive' ? {} : undefined;
-    const made = await platform.contextOf<'backup'>(spec, { source: secret });
+    const given = source.type === 'google_drive' ? secret : undefined;
+    const made = await platform.contextOf<'backup'>(spec, { source: given });
     const diagnostics: Record<string, unknown> = {};
     const keep = async (notes: Pick<NotesRequest, 'diagnostics' | 'connection'>) => {
       Object.assign(diagnostics, notes.diagnostics);
@@ -117,8 +120,8 @@ export async function makeCloudPlatform(env: Readonly<Record<string, string>> = 
     async tokenOf({ sealed }) {
       return oauthToken.parse(JSON.parse(await unseal(sealed, [platform.config.XVAULT_CREDENTIALS_IDENTITY])));
     },
-    async sync(connection, source, jobId, options) {
-      const { context, told, diagnostics } = await contextBy(connection, source, options, jobId);
+    async sync(connection, source, jobId, options, secret) {
+      const { context, told, diagnostics } = await contextBy(connection, source, options, secret, jobId);
       try {
         return { result: await handleSyncBackup(context, deps), told, diagnostics };
       } catch (error) {

@@ -2,7 +2,9 @@ import type { DestinationConnection } from '@xvault/shared/destinations.ts';
 import { XVaultError } from '@xvault/shared/errors.ts';
 import { type SourceConnection, sourceConnection } from '@xvault/shared/sources.ts';
 import type { CryptSecret } from '@xvault/shared/sync-options.ts';
-import { openRcloneRun, type RcloneRun } from '../engines/sync/open-run.ts';
+import { openRunWithToken } from '../engines/sync/oauth/hand-on-token.ts';
+import type { RcloneRun } from '../engines/sync/open-run.ts';
+import type { LogLine } from '../engines/sync/rclone/log-line.ts';
 import { makeRunDirectory } from '../engines/sync/rclone/run-directory.ts';
 import { openDestination } from '../engines/sync/sides/open-destination.ts';
 import { openSource } from '../engines/sync/sides/open-source.ts';
@@ -13,7 +15,7 @@ import type { HandlerDeps } from './deps.ts';
 import type { RunContext } from './handler.ts';
 import { platformS3Of } from './platform-s3.ts';
 import { openSourceSecret } from './source-connector.ts';
-import { ConnectionKeeper, openDestinationSecret } from './sync-secrets.ts';
+import { asKeyError, ConnectionKeeper, openDestinationSecret } from './sync-secrets.ts';
 
 type Context = Pick<RunContext<'backup'>, 'start' | 'signal' | 'keep' | 'note'>;
 
@@ -72,7 +74,7 @@ export async function withSync<T>(
     const destination = request.destination && (await opened(openPlace(request.destination, deps, common)));
     const target = request.target && (await readable(atPath(request.target), [...config.XVAULT_RESTORE_ROOTS]));
     const log = new TransferLog((words) => context.note(words));
-    const run = await openRcloneRun({
+    const options = {
       binary: config.XVAULT_RCLONE,
       directory,
       guard,
@@ -82,9 +84,10 @@ export async function withSync<T>(
       crypt: request.crypt,
       ...(request.flags && { flags: request.flags }),
       extraCaPem: config.XVAULT_EXTRA_CA,
-      onLine: (line) => log.add(line),
+      onLine: (line: LogLine) => log.add(line),
       signal,
-    });
+    };
+    const run = await openRunWithToken(options, (name, value) => keeper.diagnose(name, value));
     try {
       context.note(`rclone ${run.rclone.features.version}`);
       await context.keep({ diagnostics: { 'rclone.version': run.rclone.features.version } });
@@ -95,7 +98,7 @@ export async function withSync<T>(
     }
   } catch (error) {
     await keeper.heard(error);
-    throw error;
+    throw request.source === undefined ? error : asKeyError(error, request.source.connection);
   } finally {
     await Promise.allSettled([keeper.tellDiagnostics(), ...sides.map((side) => side.close())]);
     await directory.remove();

@@ -3,6 +3,7 @@ import { XVaultError } from '@xvault/shared/errors.ts';
 import type { NotesRequest, StartResponse } from '@xvault/shared/internal-api.ts';
 import { type OauthToken, oauthToken } from '@xvault/shared/oauth-token.ts';
 import { seal, unseal } from '@xvault/shared/sealing.ts';
+import type { SourceConnection } from '@xvault/shared/sources.ts';
 import { type CryptSecret, cryptSecret } from '@xvault/shared/sync-options.ts';
 import { identityToRecipient } from 'age-encryption';
 import { z } from 'zod';
@@ -75,10 +76,13 @@ export class ConnectionKeeper {
         connection == null ? null : { status: connection.status, tokenJson: await this.#unsealed(connection) },
       reusesToken,
       onToken: (token) => this.keepToken(token),
-      diagnose: (name, value) => {
-        this.#diagnostics[name] = value;
-      },
+      diagnose: (name, value) => this.diagnose(name, value),
     };
+  }
+
+  /** A flag or where a key came from; never the key. */
+  diagnose(name: string, value: string | number | boolean | null): void {
+    this.#diagnostics[name] = value;
   }
 
   /** Does nothing when it is the token that was kept last. */
@@ -129,6 +133,13 @@ export class ConnectionKeeper {
   async tellDiagnostics(): Promise<void> {
     if (Object.keys(this.#diagnostics).length > 0) await this.#context.keep({ diagnostics: this.#diagnostics });
   }
+}
+
+/** A service account has no connection to sign in to again: while it acts, its key was refused. */
+export function asKeyError(error: unknown, { config }: SourceConnection): unknown {
+  const actsByKey = 'connection_id' in config && config.connection_id === null;
+  if (!actsByKey || !(error instanceof XVaultError) || error.code !== 'CONNECTION_REAUTHORIZE') return error;
+  return new XVaultError('SOURCE_AUTH_FAILED', { detail: error.detail ?? error.code, cause: error });
 }
 
 function readToken(text: string): OauthToken | null {

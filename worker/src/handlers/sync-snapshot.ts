@@ -1,4 +1,4 @@
-import { type ErrorCode, errorCatalogue, XVaultError } from '@xvault/shared/errors.ts';
+import { XVaultError } from '@xvault/shared/errors.ts';
 import type { ExportFormat } from '@xvault/shared/restore-targets.ts';
 import type { ResultInput, RunKind, ValidationLevel } from '@xvault/shared/run-kinds.ts';
 import type { SnapshotRef } from '@xvault/shared/snapshots.ts';
@@ -20,6 +20,7 @@ import { progressReporter, statusReporter } from './progress-reporter.ts';
 import { abortLeftovers } from './sync-leftovers.ts';
 import { type OpenedSync, type SyncRequest, withSync } from './sync-run.ts';
 import { openCryptSecret } from './sync-secrets.ts';
+import { tellValidation } from './tell-validation.ts';
 
 const progressEventMs = 2_000;
 const namedItems = 1000;
@@ -103,17 +104,7 @@ export async function handleSyncValidation(
   context: RunContext<'validation'>,
   deps: HandlerDeps,
 ): Promise<ResultInput<'validation'>> {
-  const result = await judge(context, deps);
-  const passed = result.verdict === 'success';
-  const sentence = result.error_code === null ? '' : errorCatalogue[result.error_code as ErrorCode].sentence;
-  context.emit({
-    type: passed ? 'summary' : 'error',
-    level: passed ? 'info' : 'error',
-    code: result.error_code ?? 'VALIDATION_PASSED',
-    message_id: passed ? 'validation_passed' : 'validation_failed',
-    params: { files: result.files_checked, bytes: result.bytes_checked, sentence },
-  });
-  return result;
+  return tellValidation(context, await judge(context, deps), 'validation_passed');
 }
 
 async function judge(context: RunContext<'validation'>, deps: HandlerDeps): Promise<ResultInput<'validation'>> {

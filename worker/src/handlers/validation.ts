@@ -1,4 +1,3 @@
-import { type ErrorCode, errorCatalogue } from '@xvault/shared/errors.ts';
 import type { MessageId } from '@xvault/shared/events.ts';
 import type { ResultInput, SpecOf } from '@xvault/shared/run-kinds.ts';
 import { validateSnapshot } from '../engines/archive/validate.ts';
@@ -7,6 +6,7 @@ import type { RunContext } from './handler.ts';
 import { locateSnapshot } from './open-snapshot.ts';
 import { statusReporter } from './progress-reporter.ts';
 import { snapshotIdentities } from './snapshot-keys.ts';
+import { tellValidation } from './tell-validation.ts';
 
 const progressEventMs = 2_000;
 
@@ -15,17 +15,7 @@ export async function handleValidation(
   context: RunContext<'validation'>,
   deps: HandlerDeps,
 ): Promise<ResultInput<'validation'>> {
-  const result = await judge(context, deps);
-  const passed = result.verdict === 'success';
-  const sentence = result.error_code === null ? '' : errorCatalogue[result.error_code as ErrorCode].sentence;
-  context.emit({
-    type: passed ? 'summary' : 'error',
-    level: passed ? 'info' : 'error',
-    code: result.error_code ?? 'VALIDATION_PASSED',
-    message_id: passed ? passedMessage(context.spec) : 'validation_failed',
-    params: { files: result.files_checked, bytes: result.bytes_checked, sentence },
-  });
-  return result;
+  return tellValidation(context, await judge(context, deps), passedMessage(context.spec));
 }
 
 async function judge(context: RunContext<'validation'>, deps: HandlerDeps): Promise<ResultInput<'validation'>> {

@@ -1,5 +1,6 @@
+import type { FileSearch } from '@xvault/shared/browse.ts';
 import { XVaultError } from '@xvault/shared/errors.ts';
-import type { FileEntry, FileSearch } from '@xvault/shared/run-kinds.ts';
+import type { FileEntry } from '@xvault/shared/run-kinds.ts';
 import { pathToText, textToPath } from '../../artifact/path-text.ts';
 import { searchTest } from '../archive/browse-search.ts';
 import { formatMtime } from '../archive/files.ts';

@@ -48,5 +48,6 @@ await runSync({
   onStats: () => undefined,
   takeItemErrors: () => log.takeItemErrors(),
   wasCopied: (path) => log.wasCopied(path),
+  brought: () => log.brought(),
 });
 await run.close();

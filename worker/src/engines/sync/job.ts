@@ -69,6 +69,7 @@ async function follow(rc: RcClient, jobid: number, options: JobOptions): Promise
   let mark = '';
   for (;;) {
     const now = status.parse(await rc.call('job/status', { jobid }, signal));
+    rc.throwIfRefused();
     if (now.finished) {
       const stats = statsAnswer.parse(await rc.call('core/stats', { group }, signal));
       onStats(stats);

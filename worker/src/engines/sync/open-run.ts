@@ -2,16 +2,15 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CryptSecret } from '@xvault/shared/sync-options.ts';
 import type { AddressGuard } from '../../net/guard.ts';
+import { systemCertificates } from './guarded/dial-origin.ts';
 import { openGuardedProxy } from './guarded/proxy.ts';
+import { hostAndPort, placeOf, type Role, type WebEnd } from './guarded/routes.ts';
 import type { LogLine } from './rclone/log-line.ts';
 import { type Rclone, startRclone } from './rclone/process.ts';
 import type { RunDirectory } from './rclone/run-directory.ts';
 import { type RemoteName, type RemoteOptions, renderConfig } from './remotes/config-file.ts';
 import { cryptRemote } from './remotes/crypt.ts';
 import type { Side } from './sides/side.ts';
-
-/** Where Debian keeps the certificates that the system trusts. */
-const systemCertificates = '/etc/ssl/certs/ca-certificates.crt';
 
 export interface RcloneRunOptions {
   readonly binary: string;
@@ -47,28 +46,55 @@ export interface RcloneRun {
 /** Starts the run's rclone with all the remotes that it needs and a proxy that keeps it from forbidden networks. */
 export async function openRcloneRun(options: RcloneRunOptions): Promise<RcloneRun> {
   const { directory, source, destination, target, signal } = options;
-  const remotes: Partial<Record<RemoteName, RemoteOptions>> = {
-    ...(source && { src: source.remote.options }),
-    ...(target && { tgt: target.remote.options }),
-    ...(destination && { raw: destination.remote.options, dst: destinationRemote(destination, options.crypt) }),
+  const sides: [Role, Side | undefined][] = [
+    ['source', source],
+    ['destination', destination],
+    ['target', target],
+  ];
+  const direct = sides.flatMap(([, side]) => {
+    const web = side?.remote.web;
+    return web?.kind === 'operator' ? [placeOf(new URL(web.url))] : [];
+  });
+  const proxy = await openGuardedProxy({
+    direct,
+    guard: options.guard,
+    ends: sides.flatMap(([role, side]): WebEnd[] => {
+      const web = side?.remote.web;
+      return web?.kind === 'server' ? [{ role, server: web }] : [];
+    }),
+    opensTunnels: sides.some(([, side]) => side?.remote.web?.kind === 'provider'),
+    extraCaPem: options.extraCaPem,
+    note: (message) => options.onLine({ level: 'notice', message, object: null, isJson: true }),
+  });
+  const optionsOf = (role: Role, { remote: { options: given, web } }: Side): RemoteOptions => {
+    const url = proxy.urls.get(role);
+    return url === undefined || web?.kind !== 'server' ? given : { ...given, [web.option]: url };
   };
-  const text = renderConfig(remotes);
+  const remotes: Partial<Record<RemoteName, RemoteOptions>> = {
+    ...(source && { src: optionsOf('source', source) }),
+    ...(target && { tgt: optionsOf('target', target) }),
+    ...(destination && {
+      raw: optionsOf('destination', destination),
+      dst: destinationRemote(destination, options.crypt),
+    }),
+  };
   const renewsToken = 'token' in (source?.remote.options ?? {});
   // rclone keeps a renewed token in its config, so then that must be a file.
   const path = join(directory.path, 'rclone.conf');
-  if (renewsToken) await writeFile(path, text, { mode: 0o600 });
-  const proxy = await openGuardedProxy(options.guard);
   try {
+    const text = renderConfig(remotes);
+    if (renewsToken) await writeFile(path, text, { mode: 0o600 });
     const rclone = await startRclone({
       binary: options.binary,
       directory: directory.path,
       config: renewsToken ? { path } : { text },
-      env: { HTTP_PROXY: proxy.url, HTTPS_PROXY: proxy.url, NO_PROXY: '' },
+      env: { HTTP_PROXY: proxy.url, HTTPS_PROXY: proxy.url, NO_PROXY: direct.map(hostAndPort).join(',') },
       flags: [
         ...(options.flags ?? []),
         ...(await trustFlags([source, destination, target], options.extraCaPem, directory.path)),
       ],
       onLine: options.onLine,
+      refusal: proxy.refusal,
       signal,
     });
     return {
@@ -103,7 +129,9 @@ async function trustFlags(
   extraCaPem: string | undefined,
   directory: string,
 ): Promise<string[]> {
-  const own = [extraCaPem, ...sides.map((side) => side?.remote.caPem)].filter((pem) => pem != null);
+  // Where the proxy speaks TLS, rclone needs to trust nobody.
+  const speaking = sides.filter((side) => side?.remote.web?.kind !== 'server');
+  const own = [extraCaPem, ...speaking.map((side) => side?.remote.caPem)].filter((pem) => pem != null);
   if (own.length === 0) return [];
   const system = await readFile(systemCertificates, 'utf8').catch(() => '');
   const path = join(directory, 'trusted.pem');

@@ -49,6 +49,19 @@ describe('the log of a transfer', () => {
     for (const words of told) expect(words.length).toBeLessThanOrEqual(2000);
   });
 
+  it('tells what came from the source from what was moved away to be kept', () => {
+    const log = new TransferLog(() => undefined);
+    log.add(line('info', 'Copied (new)', 'new'));
+    log.add(line('info', 'Copied (server-side copy)', 'replaced'));
+    log.add(line('info', 'Copied (replaced existing)', 'replaced'));
+    log.add(line('info', 'Multi-thread Copied (new)', 'large'));
+    log.add(line('info', 'Copied (server-side copy)', 'gone'));
+    log.add(line('info', 'Moved (server-side)', 'gone too'));
+    log.add(line('info', 'Deleted', 'gone'));
+    expect([...(log.brought() ?? [])]).toEqual(['new', 'replaced', 'large']);
+    expect(log.wasCopied('gone')).toBe(false);
+  });
+
   it('takes a whole remote for no item', () => {
     const log = new TransferLog(() => undefined);
     log.add(line('error', 'error reading destination', 'S3 bucket x', '*s3.Fs'));

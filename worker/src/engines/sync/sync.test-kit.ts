@@ -105,6 +105,7 @@ export async function makeSyncRunner(encrypted: boolean): Promise<SyncRunner> {
           onStats: () => undefined,
           takeItemErrors: () => log.takeItemErrors(),
           wasCopied: (path) => log.wasCopied(path),
+          brought: () => log.brought(),
         });
       }, how);
     },

@@ -5,6 +5,7 @@ import type { SyncOptions } from '@xvault/shared/sync-options.ts';
 import { clearWay, pathsInTheWay } from './clear-way.ts';
 import { guardDeletes } from './delete-guard.ts';
 import { atDestination, faultOf, freeBytes } from './faults.ts';
+import { type Figures, figuresOf } from './figures.ts';
 import { rcloneFilter } from './filter.ts';
 import { fetchManifest, type History, readCurrent, readHistory } from './history.ts';
 import type { JobStats } from './job.ts';
@@ -52,16 +53,15 @@ export interface SyncRun {
   /** Items that rclone said it could not bring over, with its words; read after each try. */
   readonly takeItemErrors: () => readonly { readonly path: string; readonly words: string }[];
   readonly wasCopied: (path: string) => boolean;
+  /** What rclone has said it brought over so far; null where that is too much to be remembered. */
+  readonly brought: () => ReadonlySet<string> | null;
 }
 
-export interface SyncOutcome {
+export interface SyncOutcome extends Figures {
   readonly version: Version;
   readonly manifest: WrittenManifest;
   readonly objectCount: number;
   readonly totalBytes: number;
-  readonly bytes: number;
-  readonly transfers: number;
-  readonly deletes: number;
   readonly hasChanged: boolean;
   /** An attempt before this one did not come to its end. */
   readonly hadUnfinished: boolean;
@@ -122,9 +122,9 @@ export async function runSync(run: SyncRun): Promise<SyncOutcome> {
         }),
       );
   const committed = await atDestination('committing the version', commitManifest(run, version, state.entries));
-  const { bytes, transfers, deletes } = done;
+  const figures = figuresOf({ previous, entries: state.entries, source, brought: run.brought(), done });
   const hadUnfinished = history.unfinished.length > 0;
-  return { version, ...committed, bytes, transfers, deletes, hasChanged, hadUnfinished, failed: state.missing };
+  return { version, ...committed, ...figures, hasChanged, hadUnfinished, failed: state.missing };
 }
 
 interface Past {

@@ -3,6 +3,8 @@ import { redact } from './redact.ts';
 
 const maxItems = 10_000;
 const maxCopied = 1_000_000;
+/** From the source, whole or in parts at once; within the destination things are only moved away to be kept. */
+const broughtOver = /^(Multi-thread )?Copied \((?!server-side)/;
 
 export interface ItemError {
   readonly path: string;
@@ -23,7 +25,7 @@ export class TransferLog {
 
   add({ level, message, object, isJson }: LogLine): void {
     if (level === 'info') {
-      if (object !== null && message.startsWith('Copied') && this.#copied.size < maxCopied) this.#copied.add(object);
+      if (object !== null && broughtOver.test(message) && this.#copied.size < maxCopied) this.#copied.add(object);
       return;
     }
     // What was answered to a call is the caller's to tell.
@@ -44,7 +46,12 @@ export class TransferLog {
 
   /** Whether it was brought over, or may have been: only so many are remembered. */
   wasCopied(path: string): boolean {
-    return this.#copied.size >= maxCopied || this.#copied.has(path);
+    return this.brought()?.has(path) ?? true;
+  }
+
+  /** All that was brought over; null when only some of it is remembered. */
+  brought(): ReadonlySet<string> | null {
+    return this.#copied.size >= maxCopied ? null : this.#copied;
   }
 
   get lastError(): string | null {

@@ -1,53 +1,70 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import type { SecureContext } from 'node:tls';
+import { XVaultError } from '@xvault/shared/errors.ts';
 import type { AddressGuard } from '../../../net/guard.ts';
+import { asStorageError } from '../sides/storage-error.ts';
+import { dialOrigin, type Place, trustOf } from './dial-origin.ts';
+import { bodyOf } from './http-body.ts';
+import { parseRequest, type RequestHead, valuesOf } from './http-head.ts';
+import { OriginPool } from './origin-pool.ts';
+import { refuse, relay } from './relay.ts';
+import { type Plan, planRoutes, type Role, type Route, routeOf, type WebEnd } from './routes.ts';
+import { Wire } from './wire.ts';
 
 const dialTimeoutMs = 20_000;
+/** A server that is gone would be told of for each request. */
+const maxNotes = 50;
 
 /** An HTTP proxy on loopback for one run, which dials through the guard and so reaches nothing that a source may not. */
 export interface GuardedProxy {
   /** With its own credentials, for `HTTP_PROXY` and `HTTPS_PROXY`. */
   readonly url: string;
+  /** What rclone is given instead of the URL of each end. */
+  readonly urls: ReadonlyMap<Role, string>;
+  /** What rclone wanted and was kept from; the run cannot go on then, whatever rclone makes of it. */
+  refusal(): XVaultError | null;
   close(): Promise<void>;
 }
 
-export async function openGuardedProxy(guard: AddressGuard): Promise<GuardedProxy> {
-  const stop = new AbortController();
-  const open = new Set<Duplex>();
-  const password = randomBytes(24).toString('hex');
-  const wanted = Buffer.from(`Basic ${Buffer.from(`run:${password}`).toString('base64')}`);
-  const isAllowed = ({ headers }: IncomingMessage) => {
-    const given = Buffer.from(headers['proxy-authorization'] ?? '');
-    return given.length === wanted.length && timingSafeEqual(given, wanted);
-  };
-  const dial = (host: string, port: number) =>
-    guard.dial(host, port, { timeoutMs: dialTimeoutMs, signal: stop.signal });
+export interface ProxyOptions {
+  readonly guard: AddressGuard;
+  /** The servers of the run, for which the proxy itself speaks TLS. */
+  readonly ends: readonly WebEnd[];
+  /** Whether rclone may speak to others as well, as far as the guard allows. */
+  readonly opensTunnels: boolean;
+  /** Servers that rclone speaks to without the proxy. */
+  readonly direct?: readonly Place[];
+  readonly extraCaPem?: string | undefined;
+  /** For operators. */
+  readonly note: (words: string) => void;
+}
 
-  const server = createServer((request, response) => {
-    if (!isAllowed(request)) return void response.writeHead(407).end();
-    return void forward(request, response, dial).catch(() => fail(response));
-  });
-  server.on('connection', (socket) => {
+export async function openGuardedProxy(options: ProxyOptions): Promise<GuardedProxy> {
+  const run = new ProxiedRun(options);
+  const open = new Set<Socket>();
+  const server = createServer({ noDelay: true }, (socket) => {
     open.add(socket);
     socket.once('close', () => open.delete(socket));
-  });
-  server.on('connect', (request: IncomingMessage, near: Duplex, head: Buffer) => {
-    near.on('error', () => near.destroy());
-    if (!isAllowed(request)) return void near.end('HTTP/1.1 407 Proxy Authentication Required\r\n\r\n');
-    return void connect(request, near, head, dial).catch(() => near.end('HTTP/1.1 502 Bad Gateway\r\n\r\n'));
+    run.serve(new Wire(socket)).catch((error: unknown) => {
+      // What rclone itself has left is no fault.
+      if (!socket.destroyed) run.failed(error);
+      // An end in order could be taken for that of an answer.
+      socket.resetAndDestroy();
+    });
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('a listening server has no port');
   return {
-    url: `http://run:${password}@127.0.0.1:${address.port}`,
+    url: `http://run:${run.password}@127.0.0.1:${address.port}`,
+    urls: run.plan.urls,
+    refusal: () => run.refusal,
     async close() {
-      stop.abort();
+      run.close();
       for (const socket of open) socket.destroy();
       server.close();
       await once(server, 'close');
@@ -55,43 +72,150 @@ export async function openGuardedProxy(guard: AddressGuard): Promise<GuardedProx
   };
 }
 
-type Dial = (host: string, port: number) => Promise<Socket>;
+class ProxiedRun {
+  readonly password = randomBytes(24).toString('hex');
+  readonly plan: Plan;
+  refusal: XVaultError | null = null;
+  readonly #options: ProxyOptions;
+  readonly #stop = new AbortController();
+  readonly #wanted: Buffer;
+  readonly #pools = new Map<Route, OriginPool>();
+  readonly #tunnels = new Set<Duplex>();
+  #trust: SecureContext | null = null;
+  #notes = 0;
 
-async function connect(request: IncomingMessage, near: Duplex, head: Buffer, dial: Dial): Promise<void> {
-  const target = new URL(`https://${request.url ?? ''}`);
-  const far = await dial(bare(target.hostname), Number(target.port || 443));
-  near.write('HTTP/1.1 200 Connection Established\r\n\r\n');
-  if (head.length > 0) far.write(head);
-  await Promise.allSettled([pipeline(near, far), pipeline(far, near)]);
+  constructor(options: ProxyOptions) {
+    this.#options = options;
+    this.plan = planRoutes(options.ends, options.direct);
+    this.#wanted = Buffer.from(`Basic ${Buffer.from(`run:${this.password}`).toString('base64')}`);
+  }
+
+  /** One connection of rclone's, to its end. */
+  async serve(near: Wire): Promise<void> {
+    for (let goesOn = true; goesOn; ) {
+      const head = await near.readHead();
+      if (head === null) return;
+      const request = parseRequest(head);
+      if (!this.#isOurs(request)) {
+        near.socket.end('HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+        return;
+      }
+      if (request.method === 'CONNECT') return this.#tunnel(near, request);
+      goesOn = await this.#forward(near, request);
+    }
+  }
+
+  async #forward(near: Wire, request: RequestHead): Promise<boolean> {
+    const { plan } = this;
+    const [, authority = '', path = ''] = /^http:\/\/([^/?#@]+)([^#]*)$/i.exec(request.target) ?? [];
+    const route = routeOf(plan, authority);
+    if (route === undefined) {
+      await this.#refuseAddress(near, request);
+      return false;
+    }
+    const to = { plan, route, pool: this.#poolOf(route), onRefused: (error: XVaultError) => this.#refused(error) };
+    try {
+      return await relay(near, request, path.startsWith('/') ? path : `/${path}`, to);
+    } catch (error) {
+      if (!isFinal(error)) throw error;
+      // Nothing was answered yet, and rclone need not try again.
+      this.failed(error);
+      await refuse(near.socket, 'address', request.method);
+      return false;
+    }
+  }
+
+  async #tunnel(near: Wire, request: RequestHead): Promise<void> {
+    const target = `https://${request.target}`;
+    if (!this.#options.opensTunnels || !URL.canParse(target)) return this.#refuseAddress(near, request);
+    const { hostname, port } = new URL(target);
+    const host = hostname.replace(/^\[|\]$/g, '');
+    let far: Wire;
+    try {
+      const limits = { timeoutMs: dialTimeoutMs, signal: this.#stop.signal };
+      far = new Wire(await this.#options.guard.dial(host, Number(port || 443), limits));
+    } catch (error) {
+      this.failed(error);
+      near.socket.end('HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+      return;
+    }
+    this.#tunnels.add(far.socket);
+    far.socket.once('close', () => this.#tunnels.delete(far.socket));
+    near.socket.write('HTTP/1.1 200 Connection Established\r\n\r\n');
+    await Promise.all([passAll(near, far), passAll(far, near)]);
+  }
+
+  async #refuseAddress(near: Wire, { method, target }: RequestHead): Promise<void> {
+    // Its path and query may hold a signature.
+    const where = /^(?:http:\/\/)?[^/?#]*/i.exec(target)?.[0] ?? '';
+    const detail = `rclone asked for ${where}, which is no server of the run`.slice(0, 500);
+    this.#refused(new XVaultError('SOURCE_ADDRESS_FORBIDDEN', { detail }));
+    await refuse(near.socket, 'address', method);
+  }
+
+  #poolOf(route: Route): OriginPool {
+    const known = this.#pools.get(route);
+    if (known !== undefined) return known;
+    const { guard } = this.#options;
+    const pool = new OriginPool(async () => {
+      try {
+        const limits = { timeoutMs: dialTimeoutMs, signal: this.#stop.signal };
+        return await dialOrigin(guard, route.place, () => this.#trusted(), limits);
+      } catch (error) {
+        throw route.role === 'destination' ? asStorageError(error) : error;
+      }
+    });
+    this.#pools.set(route, pool);
+    return pool;
+  }
+
+  #trusted(): SecureContext {
+    const { ends, extraCaPem } = this.#options;
+    this.#trust ??= trustOf(extraCaPem, ...ends.map(({ server }) => server.caPem));
+    return this.#trust;
+  }
+
+  #isOurs({ fields }: RequestHead): boolean {
+    const given = Buffer.from(valuesOf(fields, 'proxy-authorization')[0] ?? '');
+    return given.length === this.#wanted.length && timingSafeEqual(given, this.#wanted);
+  }
+
+  /** Remembers what another try would not change. */
+  failed(error: unknown): void {
+    if (this.#stop.signal.aborted) return;
+    if (isFinal(error)) this.#refused(error);
+    else this.#note(error instanceof XVaultError ? `${error.code} ${error.detail ?? ''}` : String(error));
+  }
+
+  #refused(error: XVaultError): void {
+    this.refusal ??= error;
+    this.#note(`refused: ${error.code} ${error.detail ?? ''}`);
+  }
+
+  #note(words: string): void {
+    this.#notes += 1;
+    if (this.#notes <= maxNotes) this.#options.note(`address guard: ${words}`);
+  }
+
+  close(): void {
+    this.#stop.abort();
+    for (const pool of this.#pools.values()) pool.close();
+    for (const socket of this.#tunnels) socket.destroy();
+  }
 }
 
-/** A plain HTTP request, which comes with the whole address. */
-async function forward(request: IncomingMessage, response: ServerResponse, dial: Dial): Promise<void> {
-  const target = new URL(request.url ?? '');
-  if (target.protocol !== 'http:') return fail(response);
-  const far = await dial(bare(target.hostname), Number(target.port || 80));
-  const { 'proxy-authorization': _, 'proxy-connection': __, ...headers } = request.headers;
-  const sent = httpRequest({
-    createConnection: () => far,
-    method: request.method,
-    path: `${target.pathname}${target.search}`,
-    headers,
-  });
-  const answered = once(sent, 'response') as Promise<[IncomingMessage]>;
-  // Its failure is the answer's as well.
-  const sending = pipeline(request, sent).catch(() => sent.destroy());
-  const [answer] = await answered;
-  response.writeHead(answer.statusCode ?? 502, answer.headers);
-  await pipeline(answer, response);
-  await sending;
+/** What dialling says that another try would not change. */
+function isFinal(error: unknown): error is XVaultError {
+  return error instanceof XVaultError && !error.retryable;
 }
 
-/** IPv6 addresses stand in brackets in a URL. */
-function bare(hostname: string): string {
-  return hostname.startsWith('[') ? hostname.slice(1, -1) : hostname;
-}
-
-function fail(response: ServerResponse): void {
-  if (response.headersSent) response.destroy();
-  else response.writeHead(502).end();
+/** Until one end of a tunnel closes, in one direction. */
+async function passAll(from: Wire, to: Wire): Promise<void> {
+  try {
+    await from.pass(bodyOf({ kind: 'until_close' }), to.socket);
+    to.socket.end();
+  } catch {
+    // It broke off, and so must what leads on from it.
+    to.socket.destroy();
+  }
 }

@@ -1,17 +1,8 @@
 import { XVaultError } from '@xvault/shared/errors.ts';
 import type { OauthToken } from '@xvault/shared/oauth-token.ts';
-import { z } from 'zod';
 import type { OauthApp } from '../remotes/cloud.ts';
-
-const granted = z.object({
-  access_token: z.string().min(1),
-  token_type: z.string().default('Bearer'),
-  /** Only from providers that change it at each use. */
-  refresh_token: z.string().min(1).optional(),
-  expires_in: z.number().positive().default(3600),
-});
-const refused = z.object({ error: z.string() });
-const timeoutMs = 20_000;
+import { postForm } from './post-form.ts';
+import { grantedAnswer, refusalOf } from './token-answers.ts';
 
 export interface Refreshing {
   readonly app: OauthApp;
@@ -25,19 +16,17 @@ export interface Refreshing {
  * SOURCE_UNREACHABLE. Source: RFC 6749, section 6.
  */
 export async function refreshToken({ app, tokenUrl, token, signal }: Refreshing): Promise<OauthToken> {
-  const body = new URLSearchParams({
+  const form = new URLSearchParams({
     grant_type: 'refresh_token',
     refresh_token: token.refresh_token,
     client_id: app.clientId,
     client_secret: app.clientSecret,
   });
-  const { status, answer } = await post(tokenUrl, body, signal);
-  if (status === 429) throw new XVaultError('SOURCE_RATE_LIMITED', { detail: 'at the renewal of the token' });
-  if (status >= 500) throw new XVaultError('SOURCE_UNREACHABLE', { detail: `renewing the token: status ${status}` });
-  const fresh = granted.safeParse(answer);
+  const { status, answer } = await postForm(tokenUrl, form, signal);
+  const fresh = grantedAnswer.safeParse(answer);
   if (status !== 200 || !fresh.success) {
-    const reason = refused.safeParse(answer).data?.error ?? `status ${status}`;
-    throw new XVaultError('CONNECTION_REAUTHORIZE', { detail: `the provider refused to renew the token: ${reason}` });
+    const detail = `the provider refused to renew the token: ${refusalOf(answer, status)}`;
+    throw new XVaultError('CONNECTION_REAUTHORIZE', { detail });
   }
   const { access_token, token_type, refresh_token, expires_in } = fresh.data;
   return {
@@ -46,24 +35,4 @@ export async function refreshToken({ app, tokenUrl, token, signal }: Refreshing)
     refresh_token: refresh_token ?? token.refresh_token,
     expiry: new Date(Date.now() + expires_in * 1000).toISOString(),
   };
-}
-
-async function post(
-  url: string,
-  body: URLSearchParams,
-  signal: AbortSignal,
-): Promise<{ status: number; answer: unknown }> {
-  try {
-    const response = await fetch(url, {
-      method: 'POST',
-      body,
-      redirect: 'error',
-      signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
-    });
-    const text = await response.text();
-    return { status: response.status, answer: text.startsWith('{') ? JSON.parse(text) : null };
-  } catch (cause) {
-    if (signal.aborted) throw signal.reason;
-    throw new XVaultError('SOURCE_UNREACHABLE', { detail: 'the provider could not be reached for a token', cause });
-  }
 }

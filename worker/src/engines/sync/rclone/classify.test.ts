@@ -18,6 +18,8 @@ describe('what rclone’s words mean', () => {
     ['directory not found', 'ERROR_NOT_FOUND'],
     ['dial tcp: lookup x: no such host', 'ERROR_NETWORK'],
     ['dial tcp 127.0.0.1:1: connect: connection refused', 'ERROR_NETWORK'],
+    ['read tcp 127.0.0.1:56766->127.0.0.1:34403: read: connection reset by peer', 'ERROR_NETWORK'],
+    ['read tcp [::1]:55530->[fe80::403]:34403 : read: connection reset by peer', 'ERROR_NETWORK'],
     ['x509: certificate signed by unknown authority', 'ERROR_NETWORK'],
     ['http: server gave HTTP response to HTTPS client', 'ERROR_NETWORK'],
     ['something that nobody has seen', 'ERROR_INTERNAL'],

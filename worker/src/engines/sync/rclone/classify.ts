@@ -87,9 +87,13 @@ const rules: readonly (readonly [RegExp, Classified])[] = [
 
 const unknown: Classified = { event: 'ERROR_INTERNAL', source: 'SYNC_FAILED', destination: 'SYNC_FAILED' };
 
+/** Ends of connections, whose ports read like codes of answers. */
+const endpoints = /(?:\d{1,3}(?:\.\d{1,3}){3}|\[[\da-f:.]+\]):\d+/gi;
+
 /** What rclone's words mean. */
 export function classify(words: string): Classified {
-  return rules.find(([pattern]) => pattern.test(words))?.[1] ?? unknown;
+  const told = words.replace(endpoints, '');
+  return rules.find(([pattern]) => pattern.test(told))?.[1] ?? unknown;
 }
 
 /** What customers see as the `code` of the event of a run that ended with this error. */
@@ -103,6 +107,8 @@ function byCode(code: ErrorCode): SyncEventCode {
   switch (code) {
     case 'SOURCE_UNREACHABLE':
     case 'SOURCE_PROTOCOL':
+    case 'SOURCE_REDIRECT_REFUSED':
+    case 'STORAGE_REDIRECT_REFUSED':
     case 'SYNC_STALLED':
       return 'ERROR_NETWORK';
     case 'SOURCE_KEY_INVALID':

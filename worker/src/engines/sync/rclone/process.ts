@@ -24,6 +24,8 @@ export interface RcloneOptions {
   /** Global flags; nothing of a customer's. */
   readonly flags?: readonly string[];
   readonly onLine: (line: LogLine) => void;
+  /** What its proxy kept it from. */
+  readonly refusal?: () => XVaultError | null;
   readonly signal: AbortSignal;
 }
 
@@ -63,7 +65,7 @@ export async function startRclone(options: RcloneOptions): Promise<Rclone> {
   const stop = () => child.kill();
   try {
     const port = await servedPort(child, options.onLine, options.signal);
-    const rc = new RcClient({ port, user, password });
+    const rc = new RcClient({ port, user, password }, options.refusal);
     const ask = (method: string) => rc.call(method, {}, options.signal);
     const [aboutVersion, aboutProcess] = await Promise.all([ask('core/version'), ask('core/pid')]);
     const { version } = versionAnswer.parse(aboutVersion);

@@ -23,13 +23,22 @@ export interface RcAddress {
 /** Calls of one private rclone over loopback HTTP. */
 export class RcClient {
   readonly #address: RcAddress;
+  readonly #refusal: () => XVaultError | null;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 8 });
 
-  constructor(address: RcAddress) {
+  /** @param refusal what rclone was kept from, of which its own words say little. */
+  constructor(address: RcAddress, refusal: () => XVaultError | null = () => null) {
     this.#address = address;
+    this.#refusal = refusal;
   }
 
-  /** Throws RcError, or the signal's reason; SYNC_FAILED when rclone is gone. */
+  /** Throws what rclone was kept from, once there was such. */
+  throwIfRefused(): void {
+    const refusal = this.#refusal();
+    if (refusal !== null) throw refusal;
+  }
+
+  /** Throws RcError, or what rclone was kept from, or the signal's reason; SYNC_FAILED when rclone is gone. */
   async call(method: string, input: Readonly<Record<string, unknown>>, signal?: AbortSignal): Promise<unknown> {
     const body = JSON.stringify(input);
     const { port, user, password } = this.#address;
@@ -54,7 +63,9 @@ export class RcClient {
       return readAnswer(method, status, answer);
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
-      throw error instanceof RcError ? error : gone(error);
+      if (!(error instanceof RcError)) throw gone(error);
+      this.throwIfRefused();
+      throw error;
     }
   }
 
@@ -70,7 +81,9 @@ export class RcClient {
       request(options, resolve).once('error', failed).end();
     });
     if (response.statusCode === (fromByte === 0 ? 200 : 206)) return response;
-    throw new RcError('open', response.statusCode ?? 0, (await text(response)).slice(0, 500));
+    const words = (await text(response)).slice(0, 500);
+    this.throwIfRefused();
+    throw new RcError('open', response.statusCode ?? 0, words);
   }
 
   close(): void {

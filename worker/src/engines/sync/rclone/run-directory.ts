@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { access, type FileHandle, mkdtemp, open, rm, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { showLife } from './sign-of-life.ts';
 
 /** A directory of one run's own, in memory where the system offers it; only this user may look into it. */
 export interface RunDirectory {
@@ -10,11 +11,34 @@ export interface RunDirectory {
   remove(): Promise<void>;
 }
 
+const memory = '/dev/shm';
+/** What a run's directory is called; the script that ends orphaned rclones knows it as well. */
+const namePrefix = 'xvault-sync-';
+export const runDirectoryName = /^xvault-sync-[A-Za-z0-9]{6}$/;
+
+/** Where run directories of this machine may be. */
+export function runDirectoryBases(): string[] {
+  return [...new Set([memory, tmpdir()])];
+}
+
 export async function makeRunDirectory(): Promise<RunDirectory> {
-  const base = (await isWritable('/dev/shm')) ? '/dev/shm' : tmpdir();
+  const base = (await isWritable(memory)) ? memory : tmpdir();
   // mkdtemp makes it 0700.
-  const path = await mkdtemp(join(base, 'xvault-sync-'));
-  return { path, remove: () => rm(path, { recursive: true, force: true }) };
+  const path = await mkdtemp(join(base, namePrefix));
+  const remove = () => rm(path, { recursive: true, force: true });
+  try {
+    const end = await showLife(path);
+    return {
+      path,
+      async remove() {
+        await end();
+        await remove();
+      },
+    };
+  } catch (error) {
+    await remove();
+    throw error;
+  }
 }
 
 /** A file whose name is gone as soon as it is written: only who is given the descriptor can read it. */

@@ -7,7 +7,7 @@ export interface OauthApp {
   readonly clientSecret: string;
 }
 
-/** How a drive is signed in to: by a connection's token (rclone's JSON), or as a service account. */
+/** How a drive is signed in to: by a connection's token (rclone's JSON), or as a service account, whose JSON is the platform's own. */
 export type DriveLogin =
   | { readonly app: OauthApp; readonly tokenJson: string; readonly tokenUrl?: string }
   | { readonly serviceAccountJson: string };
@@ -25,7 +25,7 @@ export function googleDriveRemote(config: GoogleDriveConfig, login: DriveLogin):
             token: login.tokenJson,
             ...(login.tokenUrl === undefined ? {} : { token_url: login.tokenUrl }),
           }
-        : { service_account_credentials: JSON.stringify(JSON.parse(login.serviceAccountJson)) }),
+        : { service_account_credentials: login.serviceAccountJson }),
       ...(config.root_folder_id === null ? {} : { root_folder_id: config.root_folder_id }),
       ...(config.team_drive === null ? {} : { team_drive: config.team_drive }),
       skip_shortcuts: 'true',
@@ -33,6 +33,7 @@ export function googleDriveRemote(config: GoogleDriveConfig, login: DriveLogin):
     root: config.path,
     caPem: null,
     hashes: 'listed',
+    web: { kind: 'provider', url: null },
   };
 }
 
@@ -51,5 +52,6 @@ export function dropboxRemote(
     root: config.path,
     caPem: null,
     hashes: 'listed',
+    web: { kind: 'provider', url: null },
   };
 }

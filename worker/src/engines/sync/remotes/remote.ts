@@ -1,4 +1,5 @@
 import type { RemoteOptions } from './config-file.ts';
+import type { WebAccess } from './web.ts';
 
 /** One side of a transfer as rclone is told of it. */
 export interface Remote {
@@ -8,6 +9,8 @@ export interface Remote {
   /** PEM certificates to trust beside the system's. */
   readonly caPem: string | null;
   readonly hashes: HashSupport;
+  /** Absent where it does not speak HTTP, and so is not to. */
+  readonly web?: WebAccess;
 }
 
 /**

@@ -1,11 +1,15 @@
 import type { S3DestinationConfig } from '@xvault/shared/destinations.ts';
 import type { S3Secret, S3SourceConfig } from '@xvault/shared/sources.ts';
 import { joinRoot, type Remote } from './remote.ts';
+import type { WebAccess } from './web.ts';
 
 type Config = S3SourceConfig | S3DestinationConfig;
 
-export function s3Remote(config: Config, secret: S3Secret): Remote {
-  const { endpoint, region, bucket, prefix, path_style } = config;
+/** `owner` is whose server it is, if it is not AWS. */
+export function s3Remote(config: Config, secret: S3Secret, owner: 'customer' | 'operator' = 'customer'): Remote {
+  const { endpoint, region, bucket, prefix } = config;
+  // No certificate is of a name with more dots than usual.
+  const pathStyle = config.path_style || (bucket.includes('.') && isSecure(endpoint));
   return {
     options: {
       type: 's3',
@@ -16,14 +20,26 @@ export function s3Remote(config: Config, secret: S3Secret): Remote {
       ...(secret.session_token === undefined ? {} : { session_token: secret.session_token }),
       region,
       ...(endpoint === null ? {} : { endpoint }),
-      force_path_style: String(path_style),
+      force_path_style: String(pathStyle),
       no_check_bucket: 'true',
       ...destinationOptions(config),
     },
     root: joinRoot(bucket, prefix.replace(/\/+$/, '')),
     caPem: config.ca_pem,
     hashes: 'listed',
+    web: accessTo(config, pathStyle, owner),
   };
+}
+
+function accessTo({ endpoint, bucket, ca_pem: caPem }: Config, pathStyle: boolean, owner: string): WebAccess {
+  if (endpoint === null) return { kind: 'provider', url: null };
+  if (owner === 'operator') return { kind: 'operator', url: endpoint };
+  const label = pathStyle ? null : bucket;
+  return { kind: 'server', url: endpoint, option: 'endpoint', label, signsHost: true, caPem };
+}
+
+function isSecure(endpoint: string | null): boolean {
+  return endpoint !== null && new URL(endpoint).protocol === 'https:';
 }
 
 function destinationOptions(config: Config): Record<string, string> {

@@ -1,3 +1,4 @@
+import { XVaultError } from '@xvault/shared/errors.ts';
 import type {
   FtpConfig,
   FtpSecret,
@@ -9,6 +10,7 @@ import type {
 } from '@xvault/shared/sources.ts';
 import { obscure } from './obscure.ts';
 import { joinRoot, type Remote } from './remote.ts';
+import type { WebAccess } from './web.ts';
 
 /** Where rclone connects to: the guarded way to the server, not the server itself. */
 export interface Reached {
@@ -48,6 +50,7 @@ export function sftpRemote(
   };
 }
 
+/** `reached` is a gateway, which encrypts what goes to the server. */
 export function ftpRemote(config: FtpConfig, secret: FtpSecret, reached: Reached): Remote {
   return {
     options: {
@@ -56,18 +59,21 @@ export function ftpRemote(config: FtpConfig, secret: FtpSecret, reached: Reached
       port: String(reached.port),
       user: config.user,
       pass: obscure(secret.password),
-      tls: String(config.tls === 'implicit'),
-      explicit_tls: String(config.tls === 'explicit'),
-      no_check_certificate: String(!config.tls_verify),
+      tls: 'false',
+      explicit_tls: 'false',
       concurrency: String(config.connections + 1),
       ...(config.encoding === 'latin1' ? { force_list_hidden: 'false' } : {}),
     },
     root: config.path,
-    caPem: config.ca_pem,
+    caPem: null,
     hashes: 'none',
   };
 }
 
+/** Where Microsoft serves SharePoint; signing in there leads rclone to Microsoft's other servers as well. */
+const sharepointHost = /\.sharepoint(-mil)?\.(com|us|cn|de)$/;
+
+/** Throws SOURCE_ADDRESS_FORBIDDEN for what calls itself SharePoint elsewhere. */
 export function webdavRemote(config: WebdavConfig, secret: WebdavSecret): Remote {
   const { password, bearer_token } = secret;
   return {
@@ -82,7 +88,15 @@ export function webdavRemote(config: WebdavConfig, secret: WebdavSecret): Remote
     root: config.path,
     caPem: config.ca_pem,
     hashes: config.vendor === 'nextcloud' || config.vendor === 'owncloud' ? 'listed' : 'none',
+    web: webdavAccess(config),
   };
+}
+
+function webdavAccess({ url, vendor, ca_pem: caPem }: WebdavConfig): WebAccess {
+  if (vendor !== 'sharepoint') return { kind: 'server', url, option: 'url', label: null, signsHost: false, caPem };
+  const { protocol, hostname } = new URL(url);
+  if (protocol === 'https:' && sharepointHost.test(hostname)) return { kind: 'provider', url };
+  throw new XVaultError('SOURCE_ADDRESS_FORBIDDEN', { detail: `${hostname} is no host of SharePoint Online` });
 }
 
 export function smbRemote(config: SmbConfig, secret: SmbSecret, reached: Reached): Remote {

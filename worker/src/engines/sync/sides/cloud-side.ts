@@ -2,6 +2,7 @@ import { XVaultError } from '@xvault/shared/errors.ts';
 import { type OauthToken, oauthToken } from '@xvault/shared/oauth-token.ts';
 import type { GoogleDriveSecret, SourceOf } from '@xvault/shared/sources.ts';
 import { refreshToken } from '../oauth/refresh.ts';
+import { readServiceAccount, serviceAccountJson, tryServiceAccount } from '../oauth/service-account.ts';
 import { dropboxRemote, googleDriveRemote, type OauthApp } from '../remotes/cloud.ts';
 import { nothingToClose, type Side } from './side.ts';
 
@@ -29,8 +30,8 @@ export interface CloudLogin {
 }
 
 /**
- * Renews the token before rclone starts, so that what the provider says of it is heard and told in clear words. Throws
- * ERR_GDRIVE_…, CONNECTION_REAUTHORIZE, OAUTH_NOT_CONFIGURED.
+ * Signs in before rclone starts, so that what the provider says of it is heard and told in clear words. Throws ERR_GDRIVE_…,
+ * CONNECTION_REAUTHORIZE, OAUTH_NOT_CONFIGURED, SOURCE_….
  */
 export async function openCloudSide(
   source: SourceOf<'google_drive' | 'dropbox'>,
@@ -39,13 +40,8 @@ export async function openCloudSide(
   signal: AbortSignal,
 ): Promise<Side> {
   if (source.type === 'google_drive') {
-    const { service_account_json: serviceAccountJson } = secret as GoogleDriveSecret;
-    if (source.config.connection_id === null) {
-      if (serviceAccountJson === undefined) throw new XVaultError('ERR_GDRIVE_SOURCE_LOOKUP');
-      login.diagnose('gdrive.service_account', true);
-      const remote = googleDriveRemote(source.config, { serviceAccountJson });
-      return { remote, listsMtimes: true, close: nothingToClose };
-    }
+    if (source.config.connection_id === null)
+      return openServiceAccount(source, secret as GoogleDriveSecret, login, signal);
     const { app, tokenJson } = await renew('gdrive', login.google, login, signal);
     const { tokenUrl } = login.google;
     const remote = googleDriveRemote(source.config, { app, tokenJson, tokenUrl });
@@ -53,6 +49,27 @@ export async function openCloudSide(
   }
   const { app, tokenJson } = await renew('dropbox', login.dropbox, login, signal);
   const remote = dropboxRemote(source.config, { app, tokenJson, tokenUrl: login.dropbox.tokenUrl });
+  return { remote, listsMtimes: true, close: nothingToClose };
+}
+
+/** Throws ERR_GDRIVE_SOURCE_LOOKUP without a key, SOURCE_KEY_INVALID, SOURCE_AUTH_FAILED. */
+async function openServiceAccount(
+  { config }: SourceOf<'google_drive'>,
+  { service_account_json: json }: GoogleDriveSecret,
+  { google: { tokenUrl }, diagnose }: CloudLogin,
+  signal: AbortSignal,
+): Promise<Side> {
+  if (json === undefined) throw new XVaultError('ERR_GDRIVE_SOURCE_LOOKUP');
+  diagnose('gdrive.service_account', true);
+  const account = readServiceAccount(json);
+  try {
+    await tryServiceAccount(account, tokenUrl, signal);
+    diagnose('gdrive.service_account_ok', true);
+  } catch (error) {
+    diagnose('gdrive.service_account_ok', false);
+    throw error;
+  }
+  const remote = googleDriveRemote(config, { serviceAccountJson: serviceAccountJson(account, tokenUrl) });
   return { remote, listsMtimes: true, close: nothingToClose };
 }
 

@@ -11,9 +11,10 @@ import type { S3Secret, SftpSecret } from '@xvault/shared/sources.ts';
 import type { Remote } from '../remotes/remote.ts';
 import { joinRoot } from '../remotes/remote.ts';
 import { s3Remote } from '../remotes/s3.ts';
-import { requireReachableUrl } from './open-source.ts';
+import { requireReachableWeb } from './open-source.ts';
 import { nothingToClose, type Side, type SideContext } from './side.ts';
 import { openSshSide } from './ssh-side.ts';
+import { asStorageError } from './storage-error.ts';
 
 /** The platform's bucket as the worker's configuration has it. */
 export interface PlatformS3 {
@@ -50,11 +51,11 @@ export async function openDestination(
       return sideOf({ options: { type: 'local' }, root, caPem: null, hashes: 'none' }, true);
     }
     case 's3':
-      return openBucket(destination.config, secret as S3Secret, prefix, context);
+      return openBucket(s3Remote(destination.config, secret as S3Secret), prefix, context);
     case 'platform_s3': {
       if (context.platformS3 === null) throw new XVaultError('STORAGE_NOT_CONFIGURED');
       const { config, secret: keys } = context.platformS3;
-      return openBucket(s3DestinationConfig.parse(config), keys, prefix, context);
+      return openBucket(s3Remote(s3DestinationConfig.parse(config), keys, 'operator'), prefix, context);
     }
     case 'sftp':
       return openServer(destination.config, secret as SftpSecret, prefix, context);
@@ -75,32 +76,13 @@ async function openServer(
   }
 }
 
-async function openBucket(
-  config: S3DestinationConfig,
-  secret: S3Secret,
-  prefix: string,
-  { guard, signal }: SideContext,
-): Promise<Side> {
+async function openBucket(remote: Remote, prefix: string, { guard, signal }: SideContext): Promise<Side> {
   try {
-    await requireReachableUrl(guard, config.endpoint, signal);
+    await requireReachableWeb(guard, remote.web, signal);
   } catch (error) {
     throw asStorageError(error);
   }
-  const remote = s3Remote(config, secret);
   return sideOf({ ...remote, root: joinRoot(remote.root, prefix) }, false);
-}
-
-/** What is said of a source, said of a destination. */
-function asStorageError(error: unknown): unknown {
-  if (!(error instanceof XVaultError)) return error;
-  const { code, params } = error;
-  const detail = error.detail ?? code;
-  if (code === 'SOURCE_AUTH_FAILED' || code === 'SOURCE_KEY_INVALID') {
-    return new XVaultError('STORAGE_AUTH_FAILED', { detail, params, cause: error });
-  }
-  // Codes of the address and of host keys mean the same for both.
-  if (code === 'SOURCE_ADDRESS_FORBIDDEN' || !code.startsWith('SOURCE_')) return error;
-  return new XVaultError('STORAGE_UNREACHABLE', { detail, params, cause: error });
 }
 
 function sideOf(remote: Remote, listsMtimes: boolean): Side {

@@ -9,10 +9,14 @@ import type {
 } from '@xvault/shared/sources.ts';
 import { assertAllowed } from '../../../connectors/local/allowed-path.ts';
 import type { AddressGuard } from '../../../net/guard.ts';
+import { dialOrigin, trustOf } from '../guarded/dial-origin.ts';
+import { placeOf } from '../guarded/routes.ts';
 import { openTunnel } from '../guarded/tunnel.ts';
 import { s3Remote } from '../remotes/s3.ts';
-import { ftpRemote, smbRemote, webdavRemote } from '../remotes/servers.ts';
+import { smbRemote, webdavRemote } from '../remotes/servers.ts';
+import type { WebAccess } from '../remotes/web.ts';
 import { type CloudLogin, openCloudSide } from './cloud-side.ts';
+import { openFtpSide } from './ftp-side.ts';
 import { nothingToClose, type Side, type SideContext } from './side.ts';
 import { openSshSide } from './ssh-side.ts';
 
@@ -38,21 +42,16 @@ export async function openSource(source: SourceConnection, secret: unknown, cont
     case 'ssh':
       return openSshSide(source.config, source.host_key, secret as SftpSecret, context);
     case 's3': {
-      await requireReachableUrl(guard, source.config.endpoint, signal);
-      return { remote: s3Remote(source.config, secret as S3Secret), listsMtimes: false, close: nothingToClose };
+      const remote = s3Remote(source.config, secret as S3Secret);
+      await requireReachableWeb(guard, remote.web, signal);
+      return { remote, listsMtimes: false, close: nothingToClose };
     }
-    case 'ftp': {
-      const { host, tls } = source.config;
-      const port = source.config.port ?? (tls === 'implicit' ? 990 : 21);
-      const address = await requireReachable(guard, host, port, signal);
-      // A certificate is of the name; without one the address that was checked is safer than a name that may move.
-      const reached = { host: tls === 'none' ? address : host, port };
-      const remote = ftpRemote(source.config, secret as FtpSecret, reached);
-      return { remote, listsMtimes: true, close: nothingToClose };
-    }
+    case 'ftp':
+      return openFtpSide(source.config, secret as FtpSecret, context);
     case 'webdav': {
-      await requireReachableUrl(guard, source.config.url, signal);
-      return { remote: webdavRemote(source.config, secret as WebdavSecret), listsMtimes: true, close: nothingToClose };
+      const remote = webdavRemote(source.config, secret as WebdavSecret);
+      await requireReachableWeb(guard, remote.web, signal);
+      return { remote, listsMtimes: true, close: nothingToClose };
     }
     case 'smb': {
       const { host, port } = source.config;
@@ -85,13 +84,15 @@ export async function requireReachable(
   return address;
 }
 
-export async function requireReachableUrl(
+/** What is relayed is tried as the run's proxy will connect to it, TLS included; else whether it is there. */
+export async function requireReachableWeb(
   guard: AddressGuard,
-  text: string | null,
+  web: WebAccess | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  if (text === null) return;
-  const url = new URL(text);
-  const port = Number(url.port || (url.protocol === 'https:' ? 443 : 80));
-  await requireReachable(guard, url.hostname.replace(/^\[|\]$/g, ''), port, signal);
+  if (web === undefined || web.url === null) return;
+  const place = placeOf(new URL(web.url));
+  if (web.kind !== 'server') return void (await requireReachable(guard, place.host, place.port, signal));
+  const socket = await dialOrigin(guard, place, () => trustOf(web.caPem), { timeoutMs: dialTimeoutMs, signal });
+  socket.destroy();
 }

@@ -9,8 +9,8 @@ import { sftpRemote } from '../remotes/servers.ts';
 import { knownHosts } from './known-hosts.ts';
 import type { Side, SideContext } from './side.ts';
 
-/** How long after the login a server tells of its other keys. */
-const keysWaitMs = 400;
+/** How long after the login a server tells of its other keys: a round trip, of which the login took several. */
+const keysWaitMs = { least: 400, most: 5000 };
 
 /**
  * Logs in once to check the host key and the login, which rclone does slowly and says badly, and to learn the server's other keys:
@@ -23,10 +23,15 @@ export async function openSshSide(
   { guard, directory, signal }: SideContext,
 ): Promise<Side> {
   const target: SshTarget = { config, secret, hostKey: { pinned: hostKey, acceptUnknown: false } };
+  const begun = performance.now();
   const client = await connectSsh(guard, target, defaultSshTimeouts, signal);
   let keys: readonly Buffer[];
   try {
-    await sleep(keysWaitMs, undefined, { signal });
+    const waitMs = Math.min(keysWaitMs.most, Math.max(keysWaitMs.least, performance.now() - begun));
+    await sleep(waitMs, undefined, { signal });
+    // A server that was cut short has not told all: rclone would take the next one of its keys for a changed one.
+    const lost = client.lost();
+    if (lost !== undefined) throw lost;
     keys = client.hostKeys();
   } finally {
     await client.close();

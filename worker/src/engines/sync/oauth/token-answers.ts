@@ -1,0 +1,16 @@
+import { z } from 'zod';
+
+/** Answers of a token endpoint. Source: RFC 6749, section 5. */
+export const grantedAnswer = z.object({
+  access_token: z.string().min(1),
+  token_type: z.string().default('Bearer'),
+  /** Only from providers that change it at each use. */
+  refresh_token: z.string().min(1).optional(),
+  expires_in: z.number().positive().default(3600),
+});
+const refusedAnswer = z.object({ error: z.string() });
+
+/** Why it was refused, in the provider's one word. */
+export function refusalOf(answer: unknown, status: number): string {
+  return refusedAnswer.safeParse(answer).data?.error ?? `status ${status}`;
+}
