@@ -14,6 +14,7 @@ import {
   storageLiveResponse,
 } from '@xvault/shared/internal-api.ts';
 import { z } from 'zod';
+import { HttpPoster, type PostAnswer } from './http-post.ts';
 
 /** The Hub answered and said no: asking again will not help. */
 export class HubRefused extends Error {
@@ -37,11 +38,13 @@ const requestTimeoutMs = 20_000;
 
 /** The worker's side of the Hub's internal API. Each call is one try; throws HubRefused or HubUnreachable. */
 export class HubClient {
-  readonly #base: string;
+  readonly #poster: HttpPoster;
+  readonly #basePath: string;
   #token = '';
 
   constructor(hubUrl: string) {
-    this.#base = `${hubUrl.replace(/\/+$/, '')}/internal/v1`;
+    this.#poster = new HttpPoster(hubUrl);
+    this.#basePath = `${new URL(hubUrl).pathname.replace(/\/+$/, '')}/internal/v1`;
   }
 
   useToken(token: string): void {
@@ -98,27 +101,24 @@ export class HubClient {
     schema: z.ZodType<T>,
     options: { token?: string; timeoutMs?: number } = {},
   ): Promise<T> {
-    let response: Response;
-    let text: string;
+    let answer: PostAnswer;
     try {
-      response = await fetch(this.#base + path, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json', authorization: `Bearer ${options.token ?? this.#token}` },
+      answer = await this.#poster.post({
+        path: this.#basePath + path,
         body: JSON.stringify(body),
-        redirect: 'error',
-        signal: AbortSignal.timeout(Math.floor(options.timeoutMs ?? requestTimeoutMs)),
+        token: options.token ?? this.#token,
+        timeoutMs: Math.floor(options.timeoutMs ?? requestTimeoutMs),
       });
-      text = await response.text();
     } catch (cause) {
       throw new HubUnreachable(`no answer from the Hub to ${path}`, { cause });
     }
-    if (response.status >= 500 || response.status === 429) {
-      throw new HubUnreachable(`the Hub answered ${response.status} to ${path}`);
+    const { status } = answer;
+    // A redirect is the word of something that stands before the Hub.
+    if (status >= 500 || status === 429 || (status >= 300 && status < 400)) {
+      throw new HubUnreachable(`the Hub answered ${status} to ${path}`);
     }
-    const json = parseJson(text, path);
-    if (!response.ok) {
-      throw new HubRefused(response.status, problem.safeParse(json).data?.code ?? 'UNKNOWN', path);
-    }
+    const json = parseJson(answer.body, path);
+    if (status >= 400) throw new HubRefused(status, problem.safeParse(json).data?.code ?? 'UNKNOWN', path);
     const parsed = schema.safeParse(json);
     if (!parsed.success) throw new HubUnreachable(`the Hub's answer to ${path} was not understood`);
     return parsed.data;
