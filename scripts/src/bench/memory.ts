@@ -13,16 +13,17 @@ const gibibyte = 2 ** 30;
 const defaultGib = 20;
 /** What the larger one is compared with. */
 const smallGib = 1;
-/** What 1,000,000 files are compared with: 10,000. */
+/** Of 10,000 files each: what 1,000,000 are compared with. With the fewest the buffers that all runs share are hardly filled. */
 const fewFolders = 1;
+const someFolders = 10;
 /** Half of the tree's bytes are random, and so the backup of it is about half as large. */
 const diskPerByte = 1.6;
-/** What is called flat grows by less, though it is 20 times the bytes or 100 times the entries: as much as two runs of the same differ. */
+/** What is called flat grows by less, though it is 20 times the bytes or 10 times the entries: as much as two runs of the same differ. */
 const flatPct = 15;
 
 /**
  * Peak memory of the worker's process, each time a fresh one: while it backs up a little and while it backs up much, and for
- * 10,000 and 1,000,000 entries while it writes their index, and while it lists and searches the larger one. Linux only.
+ * 10,000, 100,000 and 1,000,000 entries while it writes their index, and while it lists and searches the largest one. Linux only.
  */
 export async function memory(context: BenchContext): Promise<BenchResult> {
   const { workDir, say, signal, gib = defaultGib } = context;
@@ -33,27 +34,31 @@ export async function memory(context: BenchContext): Promise<BenchResult> {
   say(`${smallGib} GiB: peak ${small} MiB`);
   const large = await peakRssMiB(join(workDir, 'large'), bytes(gib * gibibyte), signal);
   say(`${gib} GiB: peak ${large} MiB, ${verdict(small, large)}`);
-  const few = await peakRssMiB(join(workDir, 'few'), (tree) => writeEmptyFiles(tree, fewFolders, signal), signal);
+  const empty = (folders: number) => (tree: string) => writeEmptyFiles(tree, folders, signal);
+  const few = await peakRssMiB(join(workDir, 'few'), empty(fewFolders), signal);
   say(`10,000 files: peak ${few} MiB`);
+  const some = await peakRssMiB(join(workDir, 'some'), empty(someFolders), signal);
+  say(`100,000 files: peak ${some} MiB`);
   const { figures } = await browse({ ...context, workDir: join(workDir, 'entries') });
   const { backupPeakRssMiB: writing = Number.NaN, peakRssMiB: browsing = Number.NaN, entries = 0 } = figures;
-  say(`${entries} entries: peak ${writing} MiB writing, ${verdict(few, writing)}; ${browsing} MiB browsing`);
+  say(`${entries} entries: peak ${writing} MiB writing, ${verdict(some, writing)}; ${browsing} MiB browsing`);
   return {
     bench: 'memory',
     ratios: {},
     figures: {
       gib,
-      peakRssMiB: Math.max(small, large, few, writing, browsing),
+      peakRssMiB: Math.max(small, large, few, some, writing, browsing),
       peakRssMiBSmall: small,
       peakRssMiBLarge: large,
       growthPct: growthPct(small, large),
       entries,
       peakRssMiB1MEntries: Math.max(writing, browsing),
       peakRssMiB10kEntries: few,
+      peakRssMiB100kEntries: some,
       peakRssMiBWritingIndex: writing,
       peakRssMiBBrowsing: browsing,
-      entriesGrowthPct: growthPct(few, writing),
-      flat: isFlat(small, large) && isFlat(few, writing) ? 1 : 0,
+      entriesGrowthPct: growthPct(some, writing),
+      flat: isFlat(small, large) && isFlat(some, writing) ? 1 : 0,
     },
   };
 }

@@ -15,7 +15,15 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createSourceConnector } from './source-connector.ts';
 import { makeSyncPlatform, type SyncJob, type SyncPlatform, type WithSecret } from './sync-context.test-kit.ts';
 import { handleSyncRestore } from './sync-snapshot.ts';
-import { type Front, named, startCanary, startDav, startRedirecting, startTlsFront } from './sync-web.test-kit.ts';
+import {
+  type Front,
+  named,
+  outerAddress,
+  startCanary,
+  startDav,
+  startRedirecting,
+  startTlsFront,
+} from './sync-web.test-kit.ts';
 
 let platform: SyncPlatform;
 let webdav: TestWebdav;
@@ -310,27 +318,35 @@ describe('servers with TLS', () => {
 });
 
 describe('the platform’s own bucket', () => {
-  it('is spoken to without a proxy, and a customer’s server that shares its name is not', async () => {
+  it('is spoken to without a proxy, also where a customer’s server is the same', async () => {
     const bucket = await s3.createBucket();
-    // Neither is to have the other's name: the customer's has a made-up one.
+    const port = Number(new URL(s3.endpoint).port);
+    const outer = outerAddress();
+    const place = await kept(startRedirecting(port, () => null, outer));
     const own = await makeSyncPlatform({
-      XVAULT_S3_ENDPOINT: s3.endpoint,
+      XVAULT_ALLOW_NETWORKS: `127.0.0.0/8,${outer}/32`,
+      XVAULT_S3_ENDPOINT: `http://${outer}:${place.port}`,
       XVAULT_S3_BUCKET: bucket,
       XVAULT_S3_ACCESS_KEY_ID: s3.accessKey,
       XVAULT_S3_SECRET_ACCESS_KEY: s3.secretKey,
     });
     try {
       const to: WithSecret<DestinationConnection> = { connection: { type: 'platform_s3', config: {} } };
+      // The proxy knows no such server, and would refuse.
       const made = await own.backup(job(fromDisk(await folderOf(files)), to));
       expect(made.result.snapshot.file_count).toBe(2);
+      const location = `http://127.0.0.1:${canary.port}/`;
+      const isObject = (url = '') => /\/[^/?]+\/[^?]+/.test(url);
       const front = await kept(
-        startRedirecting(Number(new URL(s3.endpoint).port), ({ method }) =>
-          method === 'GET' ? { status: 307, location: `http://127.0.0.1:${canary.port}/` } : null,
+        startRedirecting(port, ({ method, url }) =>
+          method === 'GET' && isObject(url) ? { status: 307, location } : null,
         ),
       );
       const { error } = await own.failedBackup(job(fromBucket(`http://127.0.0.1:${front.port}`, bucket), to));
       expect(error).toMatchObject({ code: 'SOURCE_REDIRECT_REFUSED' });
-      const { result } = await own.backup(job(fromBucket(s3.endpoint, bucket, { prefix: 'tenants/' }), to, { crypt }));
+      // The same server for both: only what is the customer's goes through the proxy.
+      const shared = `http://${outer}:${place.port}`;
+      const { result } = await own.backup(job(fromBucket(shared, bucket, { prefix: 'tenants/' }), to, { crypt }));
       expect(result.snapshot.file_count).toBeGreaterThan(2);
     } finally {
       await own.remove();

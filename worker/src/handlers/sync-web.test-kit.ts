@@ -59,6 +59,12 @@ export function startCanary(): Promise<Front> {
   return started(server, () => asked, hasIpv6 ? '::' : '127.0.0.1');
 }
 
+/** An address of this machine that is not loopback, where it has one. */
+export function outerAddress(): string {
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  return all.find(({ family, internal }) => family === 'IPv4' && !internal)?.address ?? '127.0.0.1';
+}
+
 /** TLS in front of a server that has none: bytes in, bytes out. */
 export async function startTlsFront({ keyFile, certFile }: TestCertificate, targetPort: number): Promise<Front> {
   let asked = 0;
@@ -78,7 +84,7 @@ export async function startTlsFront({ keyFile, certFile }: TestCertificate, targ
 export type Redirect = (request: IncomingMessage) => { readonly status: number; readonly location: string } | null;
 
 /** A server whose answers are those of another one, but for its redirects. */
-export function startRedirecting(targetPort: number, redirect: Redirect): Promise<Front> {
+export function startRedirecting(targetPort: number, redirect: Redirect, host?: string): Promise<Front> {
   let asked = 0;
   const server = createServer((near, response) => {
     asked += 1;
@@ -87,7 +93,7 @@ export function startRedirecting(targetPort: number, redirect: Redirect): Promis
     near.resume();
     response.writeHead(to.status, { location: to.location, 'content-length': 0 }).end();
   });
-  return started(server, () => asked);
+  return started(server, () => asked, host);
 }
 
 async function forward(near: IncomingMessage, response: ServerResponse, port: number): Promise<void> {

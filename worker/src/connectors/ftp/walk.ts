@@ -61,6 +61,8 @@ export async function* walk({ root, width, list, enters }: WalkSource): AsyncGen
 
   async function enter(node: Node): Promise<void> {
     const outcome = await (node.outcome ?? start(node));
+    // Its parent holds the node until it is through, and the outcome is all that lies in the directory.
+    delete node.outcome;
     if ('error' in outcome) throw outcome.error;
     const { items } = outcome;
     const directories = items.filter((item) => !isSkipped(item) && item.type === 'directory' && enters(item));

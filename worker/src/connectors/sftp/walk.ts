@@ -21,7 +21,8 @@ interface DirectoryNode {
 
 interface Frame {
   readonly items: Item[];
-  readonly children: DirectoryNode[];
+  /** One that was gone into is let go of: it holds all that is below it. */
+  readonly children: (DirectoryNode | undefined)[];
   nextItem: number;
   nextChild: number;
 }
@@ -70,7 +71,7 @@ export async function* walk(source: WalkSource): AsyncGenerator<Item> {
 
   function listAhead(): void {
     let looked = 0;
-    const visit = (nodes: readonly DirectoryNode[], from: number): void => {
+    const visit = (nodes: readonly (DirectoryNode | undefined)[], from: number): void => {
       for (let at = from; at < nodes.length; at += 1) {
         const node = nodes[at];
         looked += 1;
@@ -111,6 +112,7 @@ export async function* walk(source: WalkSource): AsyncGenerator<Item> {
       yield item;
       if (isSkipped(item) || item.type !== 'directory') continue;
       const node = frame.children[frame.nextChild];
+      frame.children[frame.nextChild] = undefined;
       frame.nextChild += 1;
       if (node) yield* enter(node);
     }

@@ -77,6 +77,22 @@ export function isAsBefore(previous: Manifest, mode: SyncMode, source: SourceLis
   return true;
 }
 
+/** Whether every object has the size and a hash that the version has, and none is more or less. */
+export function isAsVersionSays({ entries }: Manifest, list: readonly ListedObject[]): boolean {
+  return (
+    list.length === entries.size &&
+    list.every(({ path, sizeBytes, hashes }) => {
+      const entry = entries.get(path);
+      return entry?.size === sizeBytes && sharesHash(entry.hashes, hashes);
+    })
+  );
+}
+
+function sharesHash(a: ManifestEntry['hashes'], b: ManifestEntry['hashes']): boolean {
+  const both = Object.entries(a ?? {}).filter(([name]) => b?.[name] !== undefined);
+  return both.length > 0 && both.every(([name, hash]) => b?.[name] === hash);
+}
+
 /** Paths that attempts since the previous version have replaced: what is in `current/` now is not that version's. */
 async function touchedSince(request: StateRequest, list: readonly ListedObject[]): Promise<ReadonlySet<string>> {
   const { source, failures, store, newest, mode } = request;

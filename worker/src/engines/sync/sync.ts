@@ -10,6 +10,7 @@ import { rcloneFilter } from './filter.ts';
 import { fetchManifest, type History, readCurrent, readHistory } from './history.ts';
 import type { JobStats } from './job.ts';
 import {
+  currentDirectory,
   formatVersion,
   keptDirectory,
   manifestFile,
@@ -17,14 +18,15 @@ import {
   type Version,
   versionsDirectory,
 } from './layout.ts';
+import { listOrEmpty } from './listing.ts';
 import { type Manifest, type ManifestEntry, type WrittenManifest, writeManifest } from './manifest.ts';
 import { putBack } from './put-back.ts';
 import type { Rclone } from './rclone/process.ts';
 import { storeFile } from './remote-files.ts';
 import { claimDestination } from './sentinel.ts';
 import { isBelowAny, listSource, type SourceListing } from './source-listing.ts';
-import { type HashOrigin, isAsBefore, type State, stateNow } from './state.ts';
-import { defaultStallMs, lastWordsMs, transferAll } from './transfer.ts';
+import { type HashOrigin, isAsBefore, isAsVersionSays, type State, stateNow } from './state.ts';
+import { defaultStallMs, lastWordsMs, nothingToDo, transferAll } from './transfer.ts';
 
 export interface SyncRun {
   readonly rclone: Rclone;
@@ -89,7 +91,10 @@ export async function runSync(run: SyncRun): Promise<SyncOutcome> {
     options.mode === 'mirror' ? null : `${run.dstFs}${versionsDirectory}/${keptDirectory({ version, tryNumber: 0 })}`;
   await atDestination('clearing the way', clearWay(rc, run.dstFs, inTheWay, keptFs, signal));
 
-  const done = await transferAll({ ...run, version, mayDelete, filter, stallMs: run.stallMs ?? defaultStallMs });
+  const isAsBothSay = inTheWay.length === 0 && (await isUnchanged(run, source, past, filter));
+  const done = isAsBothSay
+    ? nothingToDo
+    : await transferAll({ ...run, version, mayDelete, filter, stallMs: run.stallMs ?? defaultStallMs });
   const failures = new Map([...source.unreadable, ...done.failures]);
   const sizeOf = (path: string) => source.objects.get(path)?.sizeBytes ?? 0;
   const largest = [...failures.keys()].reduce((most, path) => Math.max(most, sizeOf(path)), 0);
@@ -125,6 +130,28 @@ export async function runSync(run: SyncRun): Promise<SyncOutcome> {
   const figures = figuresOf({ previous, entries: state.entries, source, brought: run.brought(), done });
   const hadUnfinished = history.unfinished.length > 0;
   return { version, ...committed, ...figures, hasChanged, hadUnfinished, failed: state.missing };
+}
+
+/**
+ * Whether source, newest version and destination say the same of every object, so that rclone has nothing to do. Asked only where
+ * the destination lists hashes: to compare times there, rclone would ask for each object by itself.
+ */
+async function isUnchanged(
+  run: SyncRun,
+  source: SourceListing,
+  { history, previous }: Past,
+  filter: Readonly<Record<string, unknown>>,
+): Promise<boolean> {
+  const { options } = run;
+  if (run.hashes !== 'listed' || !run.sourceMtimes || options.checksum || previous === null) return false;
+  if (!isAsBefore(previous, options.mode, source, history)) return false;
+  const list = await atDestination('looking at what is there', listCurrent(run, filter));
+  return isAsVersionSays(previous, list);
+}
+
+function listCurrent({ rclone, dstFs, signal }: SyncRun, filter: Readonly<Record<string, unknown>>) {
+  const request = { recursive: true, filesOnly: true, withMtime: false, withHashes: true, filter };
+  return listOrEmpty(rclone.rc, { fs: `${dstFs}${currentDirectory}`, ...request }, signal);
 }
 
 interface Past {

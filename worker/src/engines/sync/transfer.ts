@@ -41,6 +41,18 @@ export interface Transferred {
   readonly failures: ReadonlyMap<string, string>;
 }
 
+/** Of a run that found nothing to bring over. */
+export const nothingToDo: Transferred = {
+  bytes: 0,
+  transfers: 0,
+  deletes: 0,
+  renames: 0,
+  tries: 0,
+  error: null,
+  isFatal: false,
+  failures: new Map(),
+};
+
 /** Lets rclone bring `current/` to the source's state, more than once where that may help. Throws SYNC_STALLED, SYNC_FAILED. */
 export async function transferAll(request: TransferRequest): Promise<Transferred> {
   let total = { bytes: 0, transfers: 0, deletes: 0, renames: 0 };
