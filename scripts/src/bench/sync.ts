@@ -27,7 +27,8 @@ interface Pair {
 
 /**
  * A sync as a worker's handler carries it out, with its guard, versions and manifest, against `rclone sync` with the same flags: from
- * this machine's disk to a private S3 server, into an empty bucket and then once more with nothing changed. In turns, medians.
+ * this machine's disk to a private S3 server as the platform's own, into an empty bucket and then once more with nothing changed. In
+ * turns, medians. The same to a bucket of a customer's, which rclone reaches through the run's proxy, is a figure beside it.
  */
 export async function sync({ workDir, say, signal, gib = 1 }: BenchContext): Promise<BenchResult> {
   const tree = join(workDir, 'tree');
@@ -35,15 +36,15 @@ export async function sync({ workDir, say, signal, gib = 1 }: BenchContext): Pro
   await growFiles(tree, gib * gibibyte);
   say('starting an S3 server');
   const server = await startRadosgw({ diskBytes: Math.ceil(gib * gibibyte * (rounds + 1) * 2.4) + 2 * gibibyte });
-  const platform = await makeSyncPlatform();
   const ours: Pair[] = [];
   const plain: Pair[] = [];
   const memory: number[] = [];
   let progressBytes = 0;
+  let customers: Pair | undefined;
   try {
     for (let number = 0; number <= rounds && !signal.aborted; number += 1) {
       // Who begins changes, so that neither always finds the server as the other left it.
-      const turns = [() => timeOurs(platform, server, tree), () => timePlain(server, tree)] as const;
+      const turns = [() => timeOurs(server, tree, 'platform'), () => timePlain(server, tree)] as const;
       const [a, b] = number % 2 === 0 ? turns : [turns[1], turns[0]];
       const results = [await a(), await b()];
       // The first round fills the caches and is not counted.
@@ -62,8 +63,9 @@ export async function sync({ workDir, say, signal, gib = 1 }: BenchContext): Pro
         `round ${number}: xvault ${x?.first.toFixed(2)} s and ${x?.again.toFixed(2)} s, rclone ${p?.first.toFixed(2)} s and ${p?.again.toFixed(2)} s`,
       );
     }
+    customers = await timeOurs(server, tree, 'customer');
+    say(`to a customer's bucket: ${customers.first.toFixed(2)} s and ${customers.again.toFixed(2)} s`);
   } finally {
-    await platform.remove();
     await server.close();
   }
   const of = (pairs: readonly Pair[], name: keyof Pair) => median(pairs.map((pair) => pair[name]));
@@ -79,6 +81,7 @@ export async function sync({ workDir, say, signal, gib = 1 }: BenchContext): Pro
       'seconds.first.rclone': round(of(plain, 'first')),
       'seconds.unchanged.xvault': round(of(ours, 'again')),
       'seconds.unchanged.rclone': round(of(plain, 'again')),
+      ...(customers && { 'seconds.first.customersBucket': round(customers.first) }),
       rclonePeakRssMiB: round(median(memory), 1),
       progressBytesPerSecond: round(progressBytes, 0),
     },
@@ -107,16 +110,33 @@ async function growFiles(tree: string, wantedBytes: number): Promise<void> {
   }
 }
 
-async function timeOurs(platform: SyncPlatform, server: RadosgwServer, path: string) {
-  const config = { endpoint: server.endpoint, region: server.region, bucket: await server.createBucket() };
+async function timeOurs(server: RadosgwServer, path: string, whose: 'platform' | 'customer') {
+  const { endpoint, region, accessKey, secretKey } = server;
+  const bucket = await server.createBucket();
+  const platform = await makeSyncPlatform({
+    XVAULT_S3_ENDPOINT: endpoint,
+    XVAULT_S3_REGION: region,
+    XVAULT_S3_BUCKET: bucket,
+    XVAULT_S3_ACCESS_KEY_ID: accessKey,
+    XVAULT_S3_SECRET_ACCESS_KEY: secretKey,
+  });
+  const customers: SyncJob['destination'] = {
+    connection: { type: 's3', config: s3DestinationConfig.parse({ endpoint, region, bucket }) },
+    secret: { access_key_id: accessKey, secret_access_key: secretKey },
+  };
   const job: SyncJob = {
     source: { connection: { type: 'local', config: { path } } },
-    destination: {
-      connection: { type: 's3', config: s3DestinationConfig.parse(config) },
-      secret: { access_key_id: server.accessKey, secret_access_key: server.secretKey },
-    },
+    destination: whose === 'customer' ? customers : { connection: { type: 'platform_s3', config: {} } },
     jobId: newId(),
   };
+  try {
+    return await timeTwice(platform, job);
+  } finally {
+    await platform.remove();
+  }
+}
+
+async function timeTwice(platform: SyncPlatform, job: SyncJob) {
   const begun = performance.now();
   const { result, told } = await platform.backup(job);
   const first = (performance.now() - begun) / 1000;

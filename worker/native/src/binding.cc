@@ -1,7 +1,10 @@
 #include <node_api.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <cstring>
 #include <memory>
+#include <new>
 
 #include "arguments.h"
 #include "index-line.h"
@@ -12,6 +15,9 @@
 
 namespace xvault {
 namespace {
+
+/** Of every disk that there is. */
+constexpr size_t kDirectBlock = 4096;
 
 constexpr napi_type_tag kThreadsTag = {0x6b1d5f0c3a7e4a52, 0x9c1f0e6d2b8a4731};
 constexpr napi_type_tag kWalkTag = {0x2f8e9a4b7c6d4e15, 0xa3b5c7d9e1f20846};
@@ -211,6 +217,21 @@ napi_value seal(napi_env env, const Arguments& args) {
   return numberValue(env, static_cast<double>(sealed));
 }
 
+/** (bytes) → zeroed memory that begins at a block's border, as direct writes want it */
+napi_value alignedBuffer(napi_env env, const Arguments& args) {
+  const auto size = static_cast<size_t>(args.number(0));
+  void* data = std::aligned_alloc(kDirectBlock, (size + kDirectBlock - 1) / kDirectBlock * kDirectBlock);
+  if (data == nullptr) throw std::bad_alloc();
+  std::memset(data, 0, size);
+  napi_value buffer;
+  const auto release = [](napi_env, void* memory, void*) { std::free(memory); };
+  if (napi_create_external_buffer(env, size, data, release, nullptr, &buffer) != napi_ok) {
+    std::free(data);
+    throw std::runtime_error("no buffer could be made");
+  }
+  return buffer;
+}
+
 /** (bytes of content) → most bytes that a frame of it takes */
 napi_value compressBound(napi_env env, const Arguments& args) {
   return numberValue(env, static_cast<double>(ZSTD_compressBound(static_cast<size_t>(args.number(0)))));
@@ -257,6 +278,7 @@ NAPI_MODULE_INIT() {
   add<encodeTarHeader>(env, exports, "encodeTarHeader");
   add<encodeIndexLines>(env, exports, "encodeIndexLines");
   add<seal>(env, exports, "seal");
+  add<alignedBuffer>(env, exports, "alignedBuffer");
   add<compressBound>(env, exports, "compressBound");
   return exports;
 }

@@ -129,10 +129,9 @@ export class ArtifactWriter {
     this.#sourceBytes += packed.sourceBytes;
   }
 
-  /** A file whose frames the source makes: `header` belongs to the first one; pieces follow, then `endPacked`. */
-  beginPacked(meta: EntryMeta, sparseBytes?: number): PackedFile {
+  /** A file whose frames the source makes: its `fileHeader` belongs to the first one; pieces follow, then `endPacked`. */
+  beginPacked(meta: EntryMeta, header: Buffer, sparseBytes?: number): PackedFile {
     if (this.#open !== undefined) throw new Error('a file is open already');
-    const header = tarHeaderOf(meta, 'file', null, sparseBytes);
     return { meta, sparseBytes: sparseBytes ?? null, header, tarOffset: this.#frames.contentBytes };
   }
 
@@ -244,6 +243,11 @@ export class ArtifactWriter {
     if (this.#open === undefined) throw new Error('no file is open');
     return this.#open;
   }
+}
+
+/** What comes before a file's content in the tar. */
+export function fileHeader(meta: EntryMeta, sparseBytes?: number): Buffer {
+  return tarHeaderOf(meta, 'file', null, sparseBytes);
 }
 
 /** Of an entry that is stored as it is. */

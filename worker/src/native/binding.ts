@@ -127,6 +127,7 @@ interface Binding {
   closePipe(pipe: PipeHandle): void;
   encodeTarHeader(item: Uint8Array, sparseBytes: number, xattrs: Uint8Array): Buffer;
   encodeIndexLines(records: Uint8Array, count: number, base: number): Buffer;
+  alignedBuffer(bytes: number): Buffer;
   seal(target: Uint8Array, source: Uint8Array, key: Uint8Array, firstChunk: number, endsFile: boolean): number;
   compressBound(contentBytes: number): number;
 }

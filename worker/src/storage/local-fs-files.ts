@@ -1,5 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import { XVaultError } from '@xvault/shared/errors.ts';
+import type { DirectFile } from './direct-file.ts';
 import { storageError } from './local-fs-sync.ts';
 import type { FileReader, FileWriter } from './storage.ts';
 
@@ -10,15 +11,18 @@ const flushEveryBytes = 32 * 1024 * 1024;
 export class LocalFileWriter implements FileWriter {
   readonly path: string;
   readonly #handle: FileHandle;
+  readonly #direct: DirectFile | undefined;
   #state: 'open' | 'failed' | 'durable' | 'discarded' = 'open';
   #unflushedBytes = 0;
   #flushing: Promise<void> | undefined;
   /** The system tells a failed flush once: it must not be forgotten. */
   #flushFailure: { readonly cause: unknown } | undefined;
 
-  constructor(handle: FileHandle, path: string) {
+  /** `direct` writes the same file. */
+  constructor(handle: FileHandle, path: string, direct?: DirectFile) {
     this.#handle = handle;
     this.path = path;
+    this.#direct = direct;
   }
 
   /** True once every byte written is known to be on the disk. */
@@ -29,6 +33,7 @@ export class LocalFileWriter implements FileWriter {
   async write(data: Buffer): Promise<void> {
     if (this.#state !== 'open') throw new XVaultError('STORAGE_FAILED', { detail: `${this.path} is ${this.#state}` });
     try {
+      if (this.#direct !== undefined) return await this.#direct.write(data);
       // The kernel may take less than it was given (a signal, a disk almost full).
       this.#throwFailedFlush();
       for (let done = 0; done < data.length; ) {
@@ -44,6 +49,7 @@ export class LocalFileWriter implements FileWriter {
   async close(): Promise<void> {
     if (this.#state !== 'open') throw new XVaultError('STORAGE_FAILED', { detail: `${this.path} is ${this.#state}` });
     try {
+      await this.#direct?.finish();
       await this.#flushing;
       this.#throwFailedFlush();
       await this.#handle.sync();
@@ -59,6 +65,7 @@ export class LocalFileWriter implements FileWriter {
   async discard(): Promise<void> {
     if (this.#state === 'durable' || this.#state === 'discarded') return;
     this.#state = 'discarded';
+    await this.#direct?.discard();
     await this.#flushing;
     await this.#handle.close();
   }

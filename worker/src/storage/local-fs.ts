@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open, rename, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { XVaultError } from '@xvault/shared/errors.ts';
+import { DirectFile } from './direct-file.ts';
 import { LocalFileReader, LocalFileWriter } from './local-fs-files.ts';
 import { listLocalItems } from './local-fs-list.ts';
 import { localPathOf, partPathOf } from './local-fs-paths.ts';
@@ -99,7 +100,12 @@ class LocalPendingSnapshot implements PendingSnapshot {
     this.#demandOpen();
     const path = join(this.#part, name);
     try {
-      const writer = new LocalFileWriter(await open(path, 'wx', 0o600), path);
+      const handle = await open(path, 'wx', 0o600);
+      const direct = await DirectFile.open(handle, path).catch(async (cause: unknown) => {
+        await handle.close();
+        throw cause;
+      });
+      const writer = new LocalFileWriter(handle, path, direct);
       this.#writers.add(writer);
       return writer;
     } catch (cause) {

@@ -1,6 +1,5 @@
 import type { ArtifactWriter } from '../../artifact/artifact-writer.ts';
 import {
-  type FilePieces,
   type FileStream,
   type ItemCode,
   isSkipped,
@@ -13,8 +12,10 @@ import { PackedCopy, type Packer } from './backup-pack.ts';
 import { copyPieces } from './backup-pieces.ts';
 import type { BackupProgress } from './backup-progress.ts';
 import type { SourceItem } from './backup-source.ts';
+import { BegunFile } from './begun-file.ts';
 import { LinkNames } from './link-names.ts';
 import type { PackItem } from './pack-source.ts';
+import type { PieceMaker } from './piece-maker.ts';
 
 export interface BackupCopyOptions {
   readonly session: SourceSession;
@@ -56,12 +57,13 @@ export class BackupCopy {
       if (item.kind === 'skipped') this.#warn(item.skipped);
       else if (item.kind === 'packed') await this.#packed.add(item.batch, item.packed);
       else if (item.kind === 'small') await this.#addRead(item.entry, item.result);
-      else await this.#addEntry(item.entry);
+      else await this.#addEntry(item.entry, 'begun' in item ? item.begun : undefined);
     }
     progress.report();
   }
 
-  async #addEntry(entry: SourceEntry): Promise<void> {
+  /** `begun` is closed by whoever began it. */
+  async #addEntry(entry: SourceEntry, begun?: BegunFile): Promise<void> {
     const { writer } = this.#options;
     switch (entry.type) {
       case 'directory':
@@ -69,7 +71,7 @@ export class BackupCopy {
       case 'symlink':
         return this.#addSymlink(entry);
       case 'file':
-        return this.#addFile(entry);
+        return this.#addFile(entry, begun);
     }
   }
 
@@ -81,7 +83,7 @@ export class BackupCopy {
     await this.#options.writer.addSymlink(entry, entry.linkTarget);
   }
 
-  async #addFile(entry: SourceEntry): Promise<void> {
+  async #addFile(entry: SourceEntry, begun?: BegunFile): Promise<void> {
     const { session, writer, progress, signal } = this.#options;
     const firstName = entry.hardLinkKey === undefined ? undefined : this.#firstNames.get(entry.hardLinkKey);
     if (firstName !== undefined) {
@@ -89,6 +91,7 @@ export class BackupCopy {
       progress.fileDone(entry);
       return;
     }
+    if (begun !== undefined) return this.#storeLarge(entry, begun);
     if (entry.sizeBytes > session.smallFileBytes) return this.#addLarge(entry);
     // A later name of a file whose first name could not be read.
     const [result] = await session.readMany([entry], signal);
@@ -113,22 +116,27 @@ export class BackupCopy {
   }
 
   async #addLarge(entry: SourceEntry): Promise<void> {
-    const { session, progress, signal } = this.#options;
+    const file = new BegunFile(entry, this.#options);
+    try {
+      await this.#storeLarge(entry, file);
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #storeLarge(entry: SourceEntry, file: BegunFile): Promise<void> {
+    const { progress } = this.#options;
     progress.fileBegins(entry);
     progress.report();
-    const stream = await session.open(entry, signal);
+    const stream = await file.opened;
     if (isSkipped(stream)) {
       this.#warn(stream);
       progress.fileDone(entry);
       return;
     }
-    try {
-      if (stream.whole !== undefined) await this.#storeWhole(stream.entry, stream.whole);
-      else if (stream.pieces === undefined) await this.#copyStream(entry, stream);
-      else await this.#copyPieces(entry, stream, stream.pieces);
-    } finally {
-      await stream.close();
-    }
+    if (stream.whole !== undefined) await this.#storeWhole(stream.entry, stream.whole);
+    else if (file.pieces === undefined) await this.#copyStream(entry, stream);
+    else await this.#copyPieces(entry, stream, file.pieces);
     if (stream.remark !== undefined) this.#warn(stream.remark);
     this.#rememberName(entry);
     progress.fileDone(entry);
@@ -141,7 +149,7 @@ export class BackupCopy {
     progress.report();
   }
 
-  async #copyPieces(entry: SourceEntry, stream: FileStream, pieces: FilePieces): Promise<void> {
+  async #copyPieces(entry: SourceEntry, stream: FileStream, pieces: PieceMaker): Promise<void> {
     const paddingBytes = await copyPieces(stream, pieces, this.#options);
     this.#warnIfChanged(entry, paddingBytes, await stream.changed());
   }

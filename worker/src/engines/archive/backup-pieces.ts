@@ -1,7 +1,8 @@
 import type { ArtifactWriter } from '../../artifact/artifact-writer.ts';
-import type { FilePieces, FileStream } from '../../connectors/connector.ts';
-import type { Packer, PieceInTarget } from './backup-pack.ts';
+import type { FileStream } from '../../connectors/connector.ts';
+import type { Packer } from './backup-pack.ts';
 import type { BackupProgress } from './backup-progress.ts';
+import type { PieceMaker } from './piece-maker.ts';
 
 export interface PiecesOptions {
   readonly packer: Packer;
@@ -11,24 +12,15 @@ export interface PiecesOptions {
 }
 
 /** Stores a large file by its pieces, some made ahead; resolves to the zeros that stand for what it lost meanwhile. */
-export async function copyPieces(stream: FileStream, pieces: FilePieces, options: PiecesOptions): Promise<number> {
+export async function copyPieces(stream: FileStream, pieces: PieceMaker, options: PiecesOptions): Promise<number> {
   const { packer, writer, progress, signal } = options;
-  const file = writer.beginPacked(stream.entry, stream.sparseBytes);
-  const making: Promise<PieceInTarget>[] = [];
-  let next = 0;
+  const file = writer.beginPacked(stream.entry, pieces.header, stream.sparseBytes);
   let missingBytes = 0;
-  const make = () => {
-    const made = packer.packPiece(pieces, next, file.header);
-    // Looked at in its turn; until then a failure must not count as unhandled.
-    made.catch(() => undefined);
-    making.push(made);
-    next += 1;
-  };
-  while (next < Math.min(packer.ahead, pieces.count)) make();
-  for (let first = making.shift(); first !== undefined; first = making.shift()) {
+  pieces.makeAhead(packer.ahead);
+  for (let first = pieces.take(); first !== undefined; first = pieces.take()) {
     const made = await first;
     signal.throwIfAborted();
-    if (next < pieces.count) make();
+    pieces.makeAhead(packer.ahead);
     missingBytes += made.piece.missingBytes;
     await writer.addPiece(made.piece, made.target, () => packer.release(made));
     progress.bytes(made.piece.dataBytes - made.piece.missingBytes);

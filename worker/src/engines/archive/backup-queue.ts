@@ -1,7 +1,8 @@
-/** A queue between one producer and one consumer that makes the producer wait while it is full. */
+/** A queue between one producer and one consumer that makes the producer wait while what it holds weighs its capacity. */
 export class BoundedQueue<T> {
   readonly #capacity: number;
-  readonly #items: T[] = [];
+  readonly #items: { readonly item: T; readonly weight: number }[] = [];
+  #weight = 0;
   #closed = false;
   #failure: { readonly error: unknown } | undefined;
   #producer: (() => void) | undefined;
@@ -16,14 +17,15 @@ export class BoundedQueue<T> {
   }
 
   /** Waits for room, then makes the item; makes none when the queue is closed. */
-  async push(make: () => T): Promise<void> {
-    while (this.#items.length >= this.#capacity && !this.#closed) {
+  async push(make: () => T, weight = 1): Promise<void> {
+    while (this.#weight >= this.#capacity && !this.#closed) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#producer = resolve;
       await promise;
     }
     if (this.#closed) return;
-    this.#items.push(make());
+    this.#items.push({ item: make(), weight });
+    this.#weight += weight;
     this.#consumer?.();
   }
 
@@ -34,6 +36,12 @@ export class BoundedQueue<T> {
     this.#consumer?.();
   }
 
+  /** Takes away what no consumer has come to. */
+  drain(): T[] {
+    this.#weight = 0;
+    return this.#items.splice(0).map(({ item }) => item);
+  }
+
   /** Closes; the consumer gets what is there and then the error. */
   fail(error: unknown): void {
     this.#failure ??= { error };
@@ -42,11 +50,12 @@ export class BoundedQueue<T> {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<T, void, void> {
     for (;;) {
-      const item = this.#items[0];
-      if (item !== undefined) {
-        yield item;
+      const first = this.#items[0];
+      if (first !== undefined) {
+        yield first.item;
         // Kept until the consumer is done with it, so that it counts.
         this.#items.shift();
+        this.#weight = this.#items.reduce((sum, { weight }) => sum + weight, 0);
         this.#producer?.();
       } else if (this.#closed) {
         if (this.#failure !== undefined) throw this.#failure.error;

@@ -8,17 +8,20 @@ import {
 import type { Packer } from './backup-pack.ts';
 import { BoundedQueue } from './backup-queue.ts';
 import { BatchItems, mostItems } from './batch-items.ts';
+import { BegunFile } from './begun-file.ts';
 import { LinkNames } from './link-names.ts';
 import type { PackedBatch } from './pack-batch.ts';
 
-/** Something listed, in order: what cannot be stored, a large file, or many small items in one frame. */
+/** Something listed, in order: what cannot be stored, a large file that is begun, or many small items in one frame. */
 export type PackItem =
   | { readonly kind: 'skipped'; readonly skipped: SkippedItem }
-  | { readonly kind: 'entry'; readonly entry: SourceEntry }
+  | { readonly kind: 'entry'; readonly entry: SourceEntry; readonly begun: BegunFile }
   | { readonly kind: 'packed'; readonly batch: BatchItems; readonly packed: PackedBatch };
 
 /** A batch is closed when it has so much: then its frame is of the usual size. */
 const fullBytes = 4 * 1024 * 1024;
+/** A name and a reason. */
+const skippedWeight = 1 / 16;
 /** About what a member takes besides its content: headers, a long name, the rest of a block. */
 const headerBytes = 1536;
 
@@ -46,12 +49,15 @@ export async function* packSource(
       yield item.kind === 'packing' ? await settled(item) : item;
       // Asked for the next one, the consumer is done with this one.
       if (item.kind === 'packing') spare.push(item.batch);
+      if (item.kind === 'entry') await item.begun.close();
     }
     signal.throwIfAborted();
   } finally {
     stop.abort();
     queue.close();
     await listing;
+    // The one that the consumer gave up at is among them.
+    for (const item of queue.drain()) if (item.kind === 'entry') await item.begun.close();
   }
 }
 
@@ -71,6 +77,7 @@ interface Listing {
 /** Never rejects: what goes wrong is thrown to the queue's consumer. */
 async function listInto({ queue, session, packer, spare }: Listing, options: ListOptions) {
   const firstNames = new LinkNames();
+  const file = { session, packer, signal: options.signal };
   let batch = new BatchItems();
   let bytes = 0;
   const flush = async () => {
@@ -95,7 +102,8 @@ async function listInto({ queue, session, packer, spare }: Listing, options: Lis
       }
       await flush();
       if (!isSkipped(item) && item.hardLinkKey !== undefined) firstNames.set(item.hardLinkKey, item.path);
-      await queue.push(() => (isSkipped(item) ? { kind: 'skipped', skipped: item } : { kind: 'entry', entry: item }));
+      if (isSkipped(item)) await queue.push(() => ({ kind: 'skipped', skipped: item }), skippedWeight);
+      else await queue.push(() => ({ kind: 'entry', entry: item, begun: new BegunFile(item, file) }));
     }
     await flush();
     queue.close();
