@@ -45,7 +45,8 @@ export interface JobOptions {
   readonly signal: AbortSignal;
 }
 
-const pollMs = 50;
+/** How often its end is looked for: the longer it goes on, the less a moment more counts. */
+const [firstPollMs, longestPollMs, pollShare] = [20, 250, 0.02];
 const statsMs = 1000;
 const stopWaitMs = 15_000;
 
@@ -67,6 +68,7 @@ async function follow(rc: RcClient, jobid: number, options: JobOptions): Promise
   let statsAtMs = 0;
   let movedAtMs = performance.now();
   let mark = '';
+  const begunMs = performance.now();
   for (;;) {
     const now = status.parse(await rc.call('job/status', { jobid }, signal));
     rc.throwIfRefused();
@@ -84,7 +86,8 @@ async function follow(rc: RcClient, jobid: number, options: JobOptions): Promise
       mark = nowMark;
       if (performance.now() - movedAtMs > options.stallMs) options.onStall();
     }
-    await sleep(pollMs, undefined, { signal });
+    const pollMs = firstPollMs + (performance.now() - begunMs) * pollShare;
+    await sleep(Math.min(pollMs, longestPollMs), undefined, { signal });
   }
 }
 
@@ -93,7 +96,7 @@ async function stopJob(rc: RcClient, jobid: number): Promise<void> {
   try {
     await rc.call('job/stop', { jobid }, deadline);
     while (!status.parse(await rc.call('job/status', { jobid }, deadline)).finished) {
-      await sleep(pollMs, undefined, { signal: deadline });
+      await sleep(firstPollMs, undefined, { signal: deadline });
     }
   } catch (error) {
     // rclone is gone, or does not stop: closing it ends it, and what brought us here is the error to tell.
