@@ -2,7 +2,16 @@ import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** These take minutes; begun last, they would run alone at the end. */
-const longFirst = ['e2e/trees', 'chaos/chaos', 'demo/demo', 'sftp/loss', 'start.integration'];
+const longFirst = [
+  'e2e/trees',
+  'chaos/chaos',
+  'demo/demo',
+  'handlers/sync-web',
+  'sync/crashes',
+  'sftp/loss',
+  'handlers/sync-interruptions',
+  'start.integration',
+];
 
 class LongFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
