@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
+import { signalProcess } from './process-tree.ts';
 import { run } from './run.ts';
 import { until } from './until.ts';
 
@@ -26,9 +28,27 @@ export async function createSystemUser(home: string): Promise<SystemUser> {
     gid: gid ?? -1,
     password,
     remove: async () => {
+      if (uid !== undefined) await endProcessesOf(uid);
       await locked(() => run('userdel', ['--force', name]));
     },
   };
+}
+
+/** A session that a test has stopped outlives its server as nobody's child: the account, made for one test, still tells whose it is. */
+async function endProcessesOf(uid: number): Promise<void> {
+  await until(`the end of all processes of account ${uid}`, async () => {
+    const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+    // Not by who owns the folder: that is root for one that has changed its account.
+    const texts = await Promise.allSettled(pids.map((pid) => readFile(`/proc/${pid}/status`, 'utf8')));
+    const left = pids.filter((_, at) => {
+      const text = texts[at];
+      // One that has just ended is not there any more, or only waits to be asked how.
+      if (text?.status !== 'fulfilled' || /^State:\tZ/m.test(text.value)) return false;
+      return new RegExp(`^Uid:\\t${uid}\\t`, 'm').test(text.value);
+    });
+    for (const pid of left) signalProcess(Number(pid), 'SIGKILL');
+    return left.length === 0;
+  });
 }
 
 function currentUser(): SystemUser {
