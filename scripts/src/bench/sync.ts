@@ -18,7 +18,7 @@ import { median, round } from './statistics.ts';
 const rounds = 3;
 const files = 5000;
 const gibibyte = 2 ** 30;
-const flags = ['--transfers=4', '--checkers=8', '--low-level-retries=4', '--s3-no-check-bucket'];
+const flags = ['--transfers=4', '--checkers=8', '--low-level-retries=4', '--s3-no-check-bucket', '--s3-no-head'];
 
 interface Pair {
   readonly first: number;
@@ -28,7 +28,8 @@ interface Pair {
 /**
  * A sync as a worker's handler carries it out, with its guard, versions and manifest, against `rclone sync` with the same flags: from
  * this machine's disk to a private S3 server as the platform's own, into an empty bucket and then once more with nothing changed. In
- * turns, medians. The same to a bucket of a customer's, which rclone reaches through the run's proxy, is a figure beside it.
+ * turns, medians. Figures beside it: the same to a bucket of a customer's, which rclone reaches through the run's proxy, and rclone as
+ * it comes, which asks for each object once more after storing it.
  */
 export async function sync({ workDir, say, signal, gib = 1 }: BenchContext): Promise<BenchResult> {
   const tree = join(workDir, 'tree');
@@ -41,10 +42,11 @@ export async function sync({ workDir, say, signal, gib = 1 }: BenchContext): Pro
   const memory: number[] = [];
   let progressBytes = 0;
   let customers: Pair | undefined;
+  let withHead: number | undefined;
   try {
     for (let number = 0; number <= rounds && !signal.aborted; number += 1) {
       // Who begins changes, so that neither always finds the server as the other left it.
-      const turns = [() => timeOurs(server, tree, 'platform'), () => timePlain(server, tree)] as const;
+      const turns = [() => timeOurs(server, tree, 'platform'), () => timePlain(server, tree, flags)] as const;
       const [a, b] = number % 2 === 0 ? turns : [turns[1], turns[0]];
       const results = [await a(), await b()];
       // The first round fills the caches and is not counted.
@@ -65,6 +67,9 @@ export async function sync({ workDir, say, signal, gib = 1 }: BenchContext): Pro
     }
     customers = await timeOurs(server, tree, 'customer');
     say(`to a customer's bucket: ${customers.first.toFixed(2)} s and ${customers.again.toFixed(2)} s`);
+    const asItComes = flags.filter((flag) => flag !== '--s3-no-head');
+    withHead = (await timePlain(server, tree, asItComes)).first;
+    say(`rclone with a look at each stored object: ${withHead.toFixed(2)} s`);
   } finally {
     await server.close();
   }
@@ -81,6 +86,7 @@ export async function sync({ workDir, say, signal, gib = 1 }: BenchContext): Pro
       'seconds.first.rclone': round(of(plain, 'first')),
       'seconds.unchanged.xvault': round(of(ours, 'again')),
       'seconds.unchanged.rclone': round(of(plain, 'again')),
+      ...(withHead !== undefined && { 'seconds.first.rcloneWithHead': round(withHead) }),
       ...(customers && { 'seconds.first.customersBucket': round(customers.first) }),
       rclonePeakRssMiB: round(median(memory), 1),
       progressBytesPerSecond: round(progressBytes, 0),
@@ -149,7 +155,7 @@ async function timeTwice(platform: SyncPlatform, job: SyncJob) {
   return { first, again, progressBytes };
 }
 
-async function timePlain(server: RadosgwServer, tree: string) {
+async function timePlain(server: RadosgwServer, tree: string, flags: readonly string[]) {
   const bucket = await server.createBucket();
   const env = {
     PATH: process.env.PATH ?? '/usr/bin:/bin',

@@ -91,6 +91,9 @@ export async function runSync(run: SyncRun): Promise<SyncOutcome> {
     options.mode === 'mirror' ? null : `${run.dstFs}${versionsDirectory}/${keptDirectory({ version, tryNumber: 0 })}`;
   await atDestination('clearing the way', clearWay(rc, run.dstFs, inTheWay, keptFs, signal));
 
+  // Of a first version everything is new: a line of rclone's log for each object would tell nothing, and costs much where they are small.
+  const isFirst = previous === null && past.before.size === 0;
+  if (isFirst) await rc.call('options/set', { main: { LogLevel: 'NOTICE' } }, signal);
   const isAsBothSay = inTheWay.length === 0 && (await isUnchanged(run, source, past, filter));
   const done = isAsBothSay
     ? nothingToDo
@@ -127,7 +130,8 @@ export async function runSync(run: SyncRun): Promise<SyncOutcome> {
         }),
       );
   const committed = await atDestination('committing the version', commitManifest(run, version, state.entries));
-  const figures = figuresOf({ previous, entries: state.entries, source, brought: run.brought(), done });
+  const brought = isFirst ? new Set(state.entries.keys()) : run.brought();
+  const figures = figuresOf({ previous, entries: state.entries, source, brought, done });
   const hadUnfinished = history.unfinished.length > 0;
   return { version, ...committed, ...figures, hasChanged, hadUnfinished, failed: state.missing };
 }

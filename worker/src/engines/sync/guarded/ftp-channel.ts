@@ -70,15 +70,16 @@ export class DataChannel {
     moved.catch(() => this.breakOff());
   }
 
-  /** The server's word on the transfer. */
-  settle(isWhole: boolean): void {
-    if (isWhole) {
-      clearTimeout(this.#timer);
-      this.#verdict.resolve();
-      if (this.#direction === 'upload') this.#near?.end();
-    } else {
+  /** Takes the server's word on the transfer. Tells whether it was whole: a server may not have noticed what broke. */
+  settle(isWhole: boolean): boolean {
+    if (!isWhole || this.#isBroken) {
       this.breakOff();
+      return false;
     }
+    clearTimeout(this.#timer);
+    this.#verdict.resolve();
+    if (this.#direction === 'upload') this.#near?.end();
+    return true;
   }
 
   /** Ends it at once, at both ends as a loss. */

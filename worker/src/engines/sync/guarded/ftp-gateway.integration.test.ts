@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { accepts } from '@xvault/shared/testing/accepts.ts';
 import { until } from '@xvault/shared/testing/until.ts';
 import { startVsftpd, type TestVsftpd } from '@xvault/shared/testing/vsftpd.ts';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createAddressGuard } from '../../../net/guard.ts';
 import { receive, TestFtpClient } from './ftp-client.test-kit.ts';
 import { clientOf, closeKept, gatewayTo, kept } from './ftp-gateway.test-kit.ts';
@@ -86,7 +86,7 @@ describe.each(['none', 'explicit', 'implicit'] as const)('to a server, TLS: %s',
     expect(await client.ask('STOR broken')).toMatchObject({ code: 150 });
     socket.write(content, () => socket.resetAndDestroy());
     expect(await client.reply()).toMatchObject({ code: 426 });
-    expect(await server.log()).toMatch(/FAIL UPLOAD: .*broken/);
+    await vi.waitFor(async () => expect(await server.log()).toMatch(/FAIL UPLOAD: .*broken/), 10_000);
     expect(await client.upload('STOR whole', content)).toMatchObject({ code: 226 });
   });
 

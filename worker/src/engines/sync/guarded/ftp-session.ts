@@ -135,8 +135,9 @@ export class FtpSession {
     });
     // Where data connections go is not for the server to say, in whatever answer.
     if (tellsAddress(reply.code)) return this.close();
-    if (direction !== undefined) channel?.settle(reply.code < 300);
-    this.#say(replyText(reply));
+    const isSuccess = reply.code < 300;
+    const isBroken = direction !== undefined && channel?.settle(isSuccess) === false;
+    this.#say(isSuccess && isBroken ? '426 The data connection broke\r\n' : replyText(reply));
     if (reply.code === 421) this.close();
   }
 }

@@ -46,6 +46,8 @@ function destinationOptions(config: Config): Record<string, string> {
   if (!('storage_class' in config)) return {};
   const { storage_class, server_side_encryption, kms_key_id } = config;
   return {
+    // What was stored is looked at by one listing before a version is committed, not by a request for each object.
+    no_head: 'true',
     ...(storage_class === null ? {} : { storage_class }),
     ...(server_side_encryption === 'none' ? {} : { server_side_encryption }),
     ...(kms_key_id === null ? {} : { sse_kms_key_id: kms_key_id }),
