@@ -9,3 +9,15 @@ export const oauthToken = z.strictObject({
   expiry: z.string(),
 });
 export type OauthToken = z.infer<typeof oauthToken>;
+
+/**
+ * How a token endpoint refuses the platform's app, whoever's token it is about. Source: RFC 6749, section 5.2; the last three are
+ * Google's.
+ */
+export const appRefusals: readonly string[] = [
+  'invalid_client',
+  'unauthorized_client',
+  'deleted_client',
+  'disabled_client',
+  'redirect_uri_mismatch',
+];

@@ -145,6 +145,20 @@ describe('signing in with a provider', () => {
     providers.google.failures.push({ status: 400, error: 'invalid_grant' });
     expect(await complete(owner, sent)).toMatchObject({ status: 403, body: { code: 'OAUTH_DENIED' } });
   });
+
+  it.each([
+    ['a wrong secret of the platform', { status: 401, error: 'invalid_client' }, 'OAUTH_NOT_CONFIGURED'],
+    ['a wrong address of the platform', { status: 400, error: 'redirect_uri_mismatch' }, 'OAUTH_NOT_CONFIGURED'],
+    ['a provider that is away', { status: 503, error: 'backend' }, 'SERVICE_UNAVAILABLE'],
+    ['a provider that is busy', { status: 429, error: 'slow_down' }, 'SERVICE_UNAVAILABLE'],
+    ['a proxy that forbids', { status: 403, error: '' }, 'SERVICE_UNAVAILABLE'],
+  ])('does not say for %s that the provider denied the access', async (_, failure, code) => {
+    const sent = await consented();
+    providers.google.failures.push(failure);
+    expect(await complete(owner, sent)).toMatchObject({ status: 503, body: { code } });
+    // The code was not used up.
+    expect((await complete(owner, sent)).status).toBe(201);
+  });
 });
 
 describe('a connection', () => {

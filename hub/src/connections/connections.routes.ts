@@ -40,7 +40,13 @@ export const connectionsRoutes: FastifyPluginAsyncZod = async (app) => {
         summary: 'Finish connecting, with the state and code that the provider sent back',
         tags,
         body: completeBody,
-        response: responses({ 201: connectionView }, 'OAUTH_STATE_INVALID', 'OAUTH_DENIED', 'SERVICE_UNAVAILABLE'),
+        response: responses(
+          { 201: connectionView },
+          'OAUTH_STATE_INVALID',
+          'OAUTH_DENIED',
+          'OAUTH_NOT_CONFIGURED',
+          'SERVICE_UNAVAILABLE',
+        ),
       },
     },
     async (request, reply) => {

@@ -46,7 +46,7 @@ export async function beginAuthorization(
   return { authorize_url: url, state, expires_at: new Date(Date.now() + stateMinutes * 60_000).toISOString() };
 }
 
-/** Changes the code that the provider sent for tokens, which are sealed at once. Throws OAUTH_STATE_INVALID, OAUTH_DENIED. */
+/** Changes the code that the provider sent for tokens, which are sealed at once. Throws OAUTH_STATE_INVALID, OAUTH_…. */
 export async function completeAuthorization(
   db: Db,
   jwt: JWT,

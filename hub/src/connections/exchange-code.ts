@@ -1,4 +1,5 @@
 import { XVaultError } from '@xvault/shared/errors.ts';
+import { appRefusals } from '@xvault/shared/oauth-token.ts';
 import { z } from 'zod';
 import type { Provider } from './providers.ts';
 
@@ -8,7 +9,7 @@ const tokenAnswer = z.object({
   expires_in: z.number().positive().optional(),
   scope: z.string().optional(),
 });
-const errorAnswer = z.object({ error: z.string() });
+const errorAnswer = z.object({ error: z.string().min(1) });
 
 export interface GrantedToken {
   readonly accessToken: string;
@@ -19,8 +20,8 @@ export interface GrantedToken {
 const timeoutMs = 15_000;
 
 /**
- * Changes the code for tokens. Throws OAUTH_DENIED when the provider refuses or gives no refresh token, SERVICE_UNAVAILABLE when it
- * cannot be reached. Source: RFC 6749, section 4.1.3.
+ * Changes the code for tokens. Throws OAUTH_DENIED when the provider refuses or gives no refresh token, OAUTH_NOT_CONFIGURED when it
+ * does not take the platform's app, SERVICE_UNAVAILABLE when it cannot be reached or is busy. Source: RFC 6749, section 4.1.3.
  */
 export async function exchangeCode(
   provider: Provider,
@@ -37,8 +38,9 @@ export async function exchangeCode(
   const { status, answer } = await post(provider.tokenUrl, body);
   const token = tokenAnswer.safeParse(answer);
   if (status !== 200 || !token.success) {
-    const reason = errorAnswer.safeParse(answer).data?.error ?? `status ${status}`;
-    throw new XVaultError('OAUTH_DENIED', { detail: `the provider refused the code: ${reason}` });
+    const refusal = errorAnswer.safeParse(answer).data?.error ?? null;
+    const detail = `the provider gave no token: ${refusal ?? ''} (status ${status})`;
+    throw new XVaultError(codeOf(status, refusal), { detail });
   }
   const { access_token, refresh_token, expires_in = 3600 } = token.data;
   if (refresh_token === undefined) {
@@ -49,6 +51,12 @@ export async function exchangeCode(
     refreshToken: refresh_token,
     expiresAt: new Date(Date.now() + expires_in * 1000),
   };
+}
+
+/** Only a refusal in a token endpoint's own words is the user's to hear. */
+function codeOf(status: number, refusal: string | null) {
+  if (status >= 500 || status === 429 || refusal === null) return 'SERVICE_UNAVAILABLE';
+  return appRefusals.includes(refusal) ? 'OAUTH_NOT_CONFIGURED' : 'OAUTH_DENIED';
 }
 
 async function post(url: string, body: URLSearchParams): Promise<{ status: number; answer: unknown }> {

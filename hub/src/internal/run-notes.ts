@@ -54,5 +54,23 @@ async function keepConnection(
     .where('status', '!=', 'deleted')
     .returning('generation')
     .executeTakeFirst();
-  return updated?.generation ?? null;
+  return updated?.generation ?? keptBefore(trx, tenantId, connection);
+}
+
+/** The generation of a token that was kept already, with an answer that got lost: each sealing is another text. */
+async function keptBefore(
+  trx: Transaction<Database>,
+  tenantId: string,
+  connection: NonNullable<NotesRequest['connection']>,
+): Promise<number | null> {
+  if (connection.status !== 'active') return null;
+  const kept = await trx
+    .selectFrom('connections')
+    .select('generation')
+    .where('tenant_id', '=', tenantId)
+    .where('id', '=', connection.connection_id)
+    .where('generation', '=', connection.generation + 1)
+    .where('token_sealed', '=', connection.token_sealed)
+    .executeTakeFirst();
+  return kept?.generation ?? null;
 }

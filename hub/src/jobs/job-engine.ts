@@ -1,8 +1,9 @@
 import { seal } from '@xvault/shared/sealing.ts';
 import type { CryptSecret, SyncOptions } from '@xvault/shared/sync-options.ts';
 import { syncOptions } from '@xvault/shared/sync-options.ts';
+import { syncPatternFaults } from '@xvault/shared/sync-patterns.ts';
 import { randomToken } from '@xvault/shared/tokens.ts';
-import { invalidField } from '../http/problem.ts';
+import { InvalidRequest, invalidField } from '../http/problem.ts';
 import type { JobRow } from './jobs.repository.ts';
 import type { CreateJob } from './jobs.schema.ts';
 
@@ -25,6 +26,7 @@ export function requireEngineFits(
     return;
   }
   if (sync === undefined) throw invalidField('sync', 'the sync engine needs its options');
+  requireGoodPatterns(sync);
   if (crypt !== undefined && !sync.encryption) throw invalidField('crypt', 'is for encryption alone');
   if (!syncSources.includes(sourceType)) {
     throw invalidField('source_id', 'the sync engine cannot read this type of source');
@@ -34,9 +36,16 @@ export function requireEngineFits(
   }
 }
 
-/** Throws BAD_REQUEST for a change that would make what is at the destination unreadable or another job's. */
+function requireGoodPatterns(sync: SyncOptions): void {
+  const faults = syncPatternFaults(sync);
+  if (faults.length === 0) return;
+  throw new InvalidRequest(faults.map(({ path, message }) => ({ path: `sync.${path}`, message })));
+}
+
+/** Throws BAD_REQUEST for bad patterns, and for a change that would make what is at the destination unreadable or another job's. */
 export function requireSameSync(before: JobRow, sync: SyncOptions): void {
   if (before.engine !== 'sync' || before.sync === null) throw invalidField('sync', 'is of the sync engine');
+  requireGoodPatterns(sync);
   const { encryption, mode } = syncOptions.parse(before.sync);
   if (sync.encryption !== encryption) throw invalidField('sync.encryption', 'cannot be changed: make another job');
   if ((sync.mode === 'mirror') !== (mode === 'mirror')) {

@@ -93,6 +93,8 @@ describe.each(databaseKinds)('jobs of the sync engine, on %s', (database) => {
     expect(patched).toMatchObject({ status: 200, body: { sync: { transfers: 8 } } });
     const refused = await client('PATCH', `/api/v1/jobs/${id}`, { sync: { ...sync, encryption: false } });
     expect(refused).toMatchObject({ status: 400, body: { errors: [{ path: 'sync.encryption' }] } });
+    const bad = await client('PATCH', `/api/v1/jobs/${id}`, { sync: { ...sync, include: ['a\\'] } });
+    expect(bad).toMatchObject({ status: 400, body: { code: 'BAD_REQUEST', errors: [{ path: 'sync.include.0' }] } });
     const started = await begin(id);
     expect(started.spec).toMatchObject({ engine: 'sync', sync: { transfers: 8 } });
     expect(started.job_secret_sealed).toBe((await jobRow(id)).secret_sealed);
@@ -104,6 +106,8 @@ describe.each(databaseKinds)('jobs of the sync engine, on %s', (database) => {
     ['options are missing', { sync: undefined }, 'sync'],
     ['a mirror is not confirmed', { sync: { mode: 'mirror' } }, 'sync.mirror_confirmed'],
     ['a key without encryption', { crypt: { password: 'x'.repeat(16), salt: 'y'.repeat(16) } }, 'crypt'],
+    ['pattern is never closed', { sync: { exclude: ['*.log', '[a'] } }, 'sync.exclude.1'],
+    ['pattern takes back in beside an include', { sync: { include: ['/a'], exclude: ['!b'] } }, 'sync.exclude.0'],
     ['options of a sync for an archive', { engine: 'archive' }, 'sync'],
   ])('refuses a job whose %s', async (_, more, path) => {
     expect(await client('POST', '/api/v1/jobs', bodyOf(more))).toMatchObject({
@@ -270,6 +274,8 @@ describe.each(databaseKinds)('jobs of the sync engine, on %s', (database) => {
     it('a renewed token takes the place of the one that it came from, and of no newer one', async () => {
       const started = await begin(await job({ source_id: cloudId }));
       const generation = started.connection?.generation ?? 0;
+      expect((await notes(started, renewed(generation, 'sealed-2'))).body.generation).toBe(generation + 1);
+      // Said again, for the answer got lost.
       expect((await notes(started, renewed(generation, 'sealed-2'))).body.generation).toBe(generation + 1);
       expect(await rowNow()).toMatchObject({ token_sealed: 'sealed-2', generation: generation + 1 });
       expect((await notes(started, renewed(generation, 'sealed-late'))).body.generation).toBeNull();

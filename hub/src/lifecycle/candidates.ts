@@ -2,7 +2,7 @@ import { runKindNames, runKinds } from '@xvault/shared/run-kinds.ts';
 import { type Kysely, type RawBuilder, sql } from 'kysely';
 import type { Database } from '../db/schema.ts';
 import { runCost } from './choose-runs.ts';
-import { heldByItsJob } from './job-order.ts';
+import { heldByItsJob, syncJobOf } from './job-order.ts';
 import type { Candidate } from './queue-model.ts';
 import type { Room } from './room.ts';
 import type { LifecycleSettings } from './settings.ts';
@@ -14,7 +14,8 @@ export const controlLookahead = 500;
 type Settings = Pick<LifecycleSettings, 'tenantMaxRuns' | 'sourceHostMaxRuns' | 'destinationMaxRuns'>;
 
 const columns = sql`runs.id, runs.epoch, runs.tenant_id as "tenantId", runs.kind, runs.slot, runs.writes_disk as "writesDisk", runs.pool,
-  runs.required_worker_id as "requiredWorkerId", runs.source_host as "sourceHost", runs.destination_id as "destinationId"`;
+  runs.required_worker_id as "requiredWorkerId", runs.source_host as "sourceHost", runs.destination_id as "destinationId",
+  ${syncJobOf} as "syncJobId"`;
 
 /**
  * Data runs that may go now, in the order of weighted fairness: by the virtual time at which each would start, and within a
@@ -66,7 +67,7 @@ export async function readDataCandidates(
   return rows;
 }
 
-/** Connection tests and the like, oldest first: they wait for nothing but a worker that can do them. */
+/** Connection tests and the like, oldest first: they wait for a worker that can do them, and deletions for their job's other runs. */
 export async function readControlCandidates(
   db: Kysely<Database>,
   room: Room,
@@ -76,7 +77,7 @@ export async function readControlCandidates(
     select ${columns}, ${tenantMaxRuns}::int as "tenantLimit", tenants.weight, tenants.vtime
     from runs join tenants on tenants.id = runs.tenant_id and tenants.status = 'active'
     where runs.status = 'queued' and slot = 'control' and (not_before is null or not_before <= now())
-      and ${isInOpenLane(room, 'control')}
+      and ${isInOpenLane(room, 'control')} and not ${heldByItsJob}
     order by runs.id limit ${controlLookahead}
   `.execute(db);
   return rows;

@@ -24,6 +24,7 @@ function run(tenantId: string, more: Partial<Candidate> = {}): Candidate {
     requiredWorkerId: null,
     sourceHost: null,
     destinationId: null,
+    syncJobId: null,
     tenantLimit: 100,
     weight: 100,
     vtime: 0,

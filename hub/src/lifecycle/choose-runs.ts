@@ -1,3 +1,4 @@
+import { goTogether } from './job-order.ts';
 import type { Candidate } from './queue-model.ts';
 import type { Room } from './room.ts';
 
@@ -22,9 +23,15 @@ export function chooseRuns(candidates: readonly Candidate[], room: Room, clock: 
   const admitted: Admitted[] = [];
   const vtimes = new Map<string, number>();
   let latest = clock;
+  // What is in flight holds none of the candidates, but one that is admitted may hold the others of its job.
+  const kindAt = new Map<string, string>();
   for (const run of candidates) {
+    const { syncJobId: job } = run;
+    const before = job === null ? undefined : kindAt.get(job);
+    if (before !== undefined && !goTogether(before, run.kind)) continue;
     const placement = room.place(run, run.tenantLimit);
     if ('reason' in placement) continue;
+    if (job !== null) kindAt.set(job, run.kind);
     room.take(run, placement.workerId);
     admitted.push({ run, workerId: placement.workerId });
     if (run.slot === 'control') continue;

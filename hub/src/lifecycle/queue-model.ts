@@ -19,6 +19,8 @@ export interface RunToPlace {
 export interface Candidate extends RunToPlace {
   readonly id: string;
   readonly epoch: number;
+  /** The job of the sync engine at whose place it will be. */
+  readonly syncJobId: string | null;
   readonly tenantLimit: number;
   readonly weight: number;
   /** Where the virtual time of its tenant stands. */

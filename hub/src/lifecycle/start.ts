@@ -11,6 +11,7 @@ import { type Beginning, beginRuns } from './begin-runs.ts';
 import { dbNow } from './clock.ts';
 import { unfitFor } from './fleet.ts';
 import { readFollowRoots } from './follow-roots.ts';
+import { withKeptVersions } from './kept-versions.ts';
 import { leaseToken } from './lease-token.ts';
 import { toPlace } from './queue-model.ts';
 import type { LifecycleSettings } from './settings.ts';
@@ -130,10 +131,11 @@ async function answer(
   const requests = given.map(({ run }) => ({ runId: run.id, tenantId: run.tenant_id, spec: runSpec.parse(run.spec) }));
   const secrets = await readStartSecrets(trx, requests);
   const followRoots = await readFollowRoots(trx, requests);
+  const specs = await withKeptVersions(trx, requests);
   return new Map(
     given.map(({ index, run, token }, at) => {
-      const [request, secret, roots] = [requests[at], secrets[at], followRoots[at]];
-      if (request === undefined || secret === undefined) throw new Error('no answer about the secrets of a run');
+      const [spec, secret, roots] = [specs[at], secrets[at], followRoots[at]];
+      if (spec === undefined || secret === undefined) throw new Error('no answer about the secrets of a run');
       return [
         index,
         {
@@ -144,7 +146,7 @@ async function answer(
           epoch: run.epoch,
           lease_token: token,
           lease_ms: leaseMs,
-          spec: request.spec,
+          spec,
           snapshot_id: run.pending_snapshot_id,
           ...secret,
           ...(roots !== undefined && { follow_roots: roots }),

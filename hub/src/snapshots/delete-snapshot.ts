@@ -4,14 +4,9 @@ import { type Actor, writeAudit } from '../audit/audit.ts';
 import type { Database, RunRow, SnapshotRow } from '../db/schema.ts';
 import { findKeptDestination } from '../destinations/destinations.repository.ts';
 import { createRun } from '../lifecycle/create-run.ts';
+import { readKeptVersions } from '../lifecycle/kept-versions.ts';
 import { toSnapshotRef } from './snapshot-ref.ts';
-import {
-  findSnapshotForUpdate,
-  hasAnotherCommitted,
-  listOpenRuns,
-  listOtherVersions,
-  setSnapshotStatus,
-} from './snapshots.repository.ts';
+import { findSnapshotForUpdate, hasAnotherCommitted, listOpenRuns, setSnapshotStatus } from './snapshots.repository.ts';
 import { ofSnapshot } from './snapshots.service.ts';
 
 interface DeleteRequest {
@@ -47,15 +42,14 @@ export async function deleteSnapshot(
     if (destination === undefined)
       throw new XVaultError('INTERNAL', { detail: `snapshot ${snapshotId} has no destination` });
     await setSnapshotStatus(trx, tenantId, snapshotId, 'deleting');
+    const ref = toSnapshotRef(snapshot, destination);
+    const kept = await readKeptVersions(trx, [{ tenantId, snapshot: ref }]);
     const run = await createRun(trx, {
       tenantId,
       kind: 'retention',
       trigger: 'manual',
-      spec: {
-        kind: 'retention',
-        snapshot: toSnapshotRef(snapshot, destination),
-        keep_versions: await listOtherVersions(trx, snapshot),
-      },
+      // Those known now; each start of the run asks again.
+      spec: { kind: 'retention', snapshot: ref, keep_versions: kept.get(snapshotId) ?? [] },
       ...ofSnapshot(snapshot),
     });
     const details = { run_id: run.id, force };

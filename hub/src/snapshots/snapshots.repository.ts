@@ -79,17 +79,3 @@ export function listSnapshots(
   if (status !== undefined) query = query.where('status', '=', sql.lit(status));
   return newestFirst(query, page).execute();
 }
-
-/** Versions of the same job that stay and share objects with this one; none for the archive engine. */
-export async function listOtherVersions(db: Kysely<Database>, snapshot: SnapshotRow): Promise<string[]> {
-  if (snapshot.locator.storage_backend !== 'rclone') return [];
-  const rows = await db
-    .selectFrom('snapshots')
-    .select('locator')
-    .where('tenant_id', '=', snapshot.tenant_id)
-    .where('job_id', '=', snapshot.job_id)
-    .where('id', '!=', snapshot.id)
-    .where('status', 'in', ['committed', 'missing', 'corrupt'])
-    .execute();
-  return rows.flatMap(({ locator }) => (locator.storage_backend === 'rclone' ? [locator.version] : []));
-}

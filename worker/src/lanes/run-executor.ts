@@ -12,6 +12,7 @@ import { RunStopped } from './abort.ts';
 import { ActiveRun } from './active-run.ts';
 import { retrying } from './backoff.ts';
 import { type HubClient, HubRefused, HubUnreachable } from './hub-client.ts';
+import { keepNotes } from './keep-notes.ts';
 import type { LeaseKeeper } from './lease-keeper.ts';
 import { LogTail } from './log-tail.ts';
 
@@ -100,7 +101,10 @@ async function carryOut(
     bandwidth: run.bandwidth,
     logger,
     note: (line) => tail.add(`${nowMicros()} ${line}`),
-    keep: (notes) => hub.notes(run.runId, { epoch: run.start.epoch, lease_token: run.start.lease_token, ...notes }),
+    keep: (notes) => {
+      const onRetry = (error: unknown) => logger.warn({ err: error }, 'notes not answered; trying again');
+      return keepNotes(hub, run, notes, onRetry);
+    },
     emit: say,
     progress: (progress) => run.report(progress),
     countWarning: () => {

@@ -2,6 +2,7 @@ import { XVaultError } from '@xvault/shared/errors.ts';
 import { z } from 'zod';
 import { openRcloneRun, type RcloneRun, type RcloneRunOptions } from '../open-run.ts';
 import { RcError } from '../rclone/rc-client.ts';
+import { asDirectoryError } from '../rclone/run-directory.ts';
 import type { RemoteOptions } from '../remotes/config-file.ts';
 
 const remoteAnswer = z.record(z.string(), z.unknown());
@@ -11,14 +12,18 @@ const handedOn = ['token', 'client_id', 'client_secret', 'token_url'] as const;
 /**
  * As {@link openRcloneRun}. Where a drive is read by a connection's token, looks whether rclone has that token and no other: its
  * config is a file, which a wrapper around rclone may replace, and a disk may have no room for. Throws also
- * ERR_GDRIVE_ENFORCE_TOKEN.
+ * ERR_GDRIVE_ENFORCE_TOKEN, ERR_WRITE_RCLONE_CONFIG.
  */
 export async function openRunWithToken(
   options: RcloneRunOptions,
   diagnose: (name: string, value: boolean) => void,
 ): Promise<RcloneRun> {
   const given = options.source?.remote.options;
-  if (given?.type !== 'drive' || given.token === undefined) return openRcloneRun(options);
+  if (given?.type !== 'drive' || given.token === undefined) {
+    return openRcloneRun(options).catch((error: unknown) => {
+      throw asDirectoryError(error);
+    });
+  }
   let run: RcloneRun | undefined;
   try {
     run = await openRcloneRun(options);

@@ -1,5 +1,5 @@
 import { XVaultError } from '@xvault/shared/errors.ts';
-import type { OauthToken } from '@xvault/shared/oauth-token.ts';
+import { appRefusals, type OauthToken } from '@xvault/shared/oauth-token.ts';
 import type { OauthApp } from '../remotes/cloud.ts';
 import { postForm } from './post-form.ts';
 import { grantedAnswer, refusalOf } from './token-answers.ts';
@@ -12,8 +12,9 @@ export interface Refreshing {
 }
 
 /**
- * A new access token for a refresh token. Throws CONNECTION_REAUTHORIZE when the provider no longer takes it, SOURCE_RATE_LIMITED, or
- * SOURCE_UNREACHABLE. Source: RFC 6749, section 6.
+ * A new access token for a refresh token. Throws CONNECTION_REAUTHORIZE when the provider no longer takes it and nothing less,
+ * OAUTH_NOT_CONFIGURED when it does not take the platform's app, SOURCE_RATE_LIMITED, or SOURCE_UNREACHABLE. Source: RFC 6749,
+ * section 6.
  */
 export async function refreshToken({ app, tokenUrl, token, signal }: Refreshing): Promise<OauthToken> {
   const form = new URLSearchParams({
@@ -25,8 +26,9 @@ export async function refreshToken({ app, tokenUrl, token, signal }: Refreshing)
   const { status, answer } = await postForm(tokenUrl, form, signal);
   const fresh = grantedAnswer.safeParse(answer);
   if (status !== 200 || !fresh.success) {
-    const detail = `the provider refused to renew the token: ${refusalOf(answer, status)}`;
-    throw new XVaultError('CONNECTION_REAUTHORIZE', { detail });
+    const refusal = refusalOf(answer);
+    const detail = `the provider did not renew the token: ${refusal ?? `status ${status}`}`;
+    throw new XVaultError(codeOf(refusal), { detail });
   }
   const { access_token, token_type, refresh_token, expires_in } = fresh.data;
   return {
@@ -35,4 +37,10 @@ export async function refreshToken({ app, tokenUrl, token, signal }: Refreshing)
     refresh_token: refresh_token ?? token.refresh_token,
     expiry: new Date(Date.now() + expires_in * 1000).toISOString(),
   };
+}
+
+/** Whoever has to sign in again cannot help where anything else than their token was refused. */
+function codeOf(refusal: string | null) {
+  if (refusal === 'invalid_grant') return 'CONNECTION_REAUTHORIZE';
+  return refusal !== null && appRefusals.includes(refusal) ? 'OAUTH_NOT_CONFIGURED' : 'SOURCE_UNREACHABLE';
 }

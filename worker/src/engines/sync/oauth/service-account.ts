@@ -49,8 +49,9 @@ export async function tryServiceAccount(account: ServiceAccount, tokenUrl: strin
   const form = new URLSearchParams({ grant_type: jwtBearer, assertion: assertion(account, tokenUrl) });
   const { status, answer } = await postForm(tokenUrl, form, signal);
   if (status === 200 && grantedAnswer.safeParse(answer).success) return;
-  const detail = `the provider refused the service account: ${refusalOf(answer, status)}`;
-  throw new XVaultError('SOURCE_AUTH_FAILED', { detail });
+  const refusal = refusalOf(answer);
+  const detail = `the provider refused the service account: ${refusal ?? `status ${status}`}`;
+  throw new XVaultError(refusal === null ? 'SOURCE_UNREACHABLE' : 'SOURCE_AUTH_FAILED', { detail });
 }
 
 function assertion({ client_email: iss, private_key_id: kid, key }: ServiceAccount, aud: string): string {

@@ -8,9 +8,9 @@ export const grantedAnswer = z.object({
   refresh_token: z.string().min(1).optional(),
   expires_in: z.number().positive().default(3600),
 });
-const refusedAnswer = z.object({ error: z.string() });
+const refusedAnswer = z.object({ error: z.string().min(1) });
 
-/** Why it was refused, in the provider's one word. */
-export function refusalOf(answer: unknown, status: number): string {
-  return refusedAnswer.safeParse(answer).data?.error ?? `status ${status}`;
+/** Why it was refused, in the provider's one word; null where it is not a token endpoint that answers. */
+export function refusalOf(answer: unknown): string | null {
+  return refusedAnswer.safeParse(answer).data?.error ?? null;
 }
