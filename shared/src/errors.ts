@@ -52,6 +52,9 @@ export const errorCatalogue = {
   RUN_CANCELLED: entry('customer', false, 409, 'The run was cancelled.'),
   KEY_NOT_HELD: entry('operator', false, 503, 'No worker that can open this secret took the run.'),
   ERR_DECRYPT_SOURCE_CONFIG: entry('operator', false, 500, 'The stored credentials could not be opened.'),
+  ERR_DECRYPT_DEST_ACCESS_KEY: entry('operator', false, 500, 'The access key of the destination could not be opened.'),
+  ERR_DECRYPT_DEST_SECRET_KEY: entry('operator', false, 500, 'The credentials of the destination could not be opened.'),
+  ERR_DECRYPT_CRYPT_KEY: entry('operator', false, 500, 'The key of the job could not be opened.'),
   NO_CAPABLE_WORKER: entry('operator', true, 503, 'No worker is able to carry out this kind of run.'),
 
   // Reaching a source
@@ -127,6 +130,7 @@ export const errorCatalogue = {
   STORAGE_PERMISSION: entry('customer', false, 422, 'The access key lacks a permission that the destination needs.'),
   STORAGE_BUCKET_NOT_FOUND: entry('customer', false, 422, 'The bucket of the destination does not exist.'),
   STORAGE_UNREACHABLE: entry('customer', true, 422, 'The destination could not be reached.'),
+  STORAGE_TLS_FAILED: entry('customer', false, 422, 'The certificate of the destination could not be trusted.'),
   STORAGE_REDIRECT_REFUSED: entry(
     'customer',
     false,
@@ -163,6 +167,8 @@ export const errorCatalogue = {
   SYNC_FAILED: entry('system', true, 500, 'The transfer ended before everything was there.'),
   SYNC_STALLED: entry('system', true, 500, 'The transfer made no progress for a long time and was ended.'),
   SYNC_TOOL_UNSUITABLE: entry('operator', false, 503, 'The worker has no rclone that it can use.'),
+  ERR_RCLONE_START: entry('operator', true, 500, 'The worker could not start rclone.'),
+  ERR_WRITE_RCLONE_CONFIG: entry('operator', true, 500, 'The worker could not write what rclone needs for the run.'),
   SYNC_VERSION_BROKEN: entry('operator', false, 500, 'A stored version is not complete.'),
   SOURCE_RATE_LIMITED: entry('customer', true, 422, 'The provider asks to slow down. It is tried again later.'),
   SOURCE_QUOTA_EXCEEDED: entry('customer', false, 422, 'A quota at the provider is used up.'),

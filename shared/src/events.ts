@@ -43,6 +43,7 @@ export const eventMessages = {
   restore_tried: 'Dry run: {files} files, {bytes} bytes would be restored. Nothing was changed.',
   validation_passed: 'Verified {files} files, {bytes} bytes: all match.',
   validation_passed_quick: 'Verified sizes, manifest and ends of the stored files; contents were not read.',
+  validation_passed_listed: 'Verified that {files} files, {bytes} bytes are there; contents were not read.',
   validation_passed_stored: 'Verified {bytes} stored bytes: all match. Without the key they were not opened.',
   validation_failed: 'Verification failed: {sentence}',
   snapshot_rewrapped: 'Given to {recipients} recipient(s), its contents as they were.',

@@ -16,6 +16,7 @@ export const syncOptions = z
     mirror_confirmed: z.boolean().default(false),
     /** Contents and names are encrypted by rclone's crypt, with a password of the job's own. */
     encryption: z.boolean().default(false),
+    /** Patterns as in .gitignore; what a saved job's may not be is said by `syncPatternFaults`. */
     include: z.array(glob).max(1000).default([]),
     exclude: z.array(glob).max(1000).default([]),
     /** A run that would remove more objects than this, or than this share of those at the destination, stops before it does. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { idSchema } from '../ids.ts';
-import { caPem, hostName, oneLine, password, portNumber } from './common.ts';
+import { caPem, hostName, oneLine, password, portNumber, serverUrl } from './common.ts';
 import { parseServiceAccount } from './service-account.ts';
 
 /** A path below the root of a share, drive or account; empty is the root itself. */
@@ -12,9 +12,7 @@ const relativePath = z
   .default('');
 
 export const webdavConfig = z.strictObject({
-  url: z
-    .url({ protocol: /^https?$/ })
-    .refine((text) => !URL.canParse(text) || new URL(text).username === '', 'must not hold credentials'),
+  url: serverUrl,
   vendor: z.enum(['other', 'nextcloud', 'owncloud', 'sharepoint']).default('other'),
   user: oneLine.nullable().default(null),
   path: relativePath,

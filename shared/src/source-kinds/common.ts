@@ -29,3 +29,9 @@ export const caPem = z
   .regex(/-----BEGIN CERTIFICATE-----/, 'must be PEM certificates');
 
 export const password = z.string().min(1).max(4096);
+
+/** Of a server that speaks HTTP. Parsers drop line breaks in it without a word, so none is let in. */
+export const serverUrl = z
+  .url({ protocol: /^https?$/ })
+  .refine((text) => !/[\s\p{Cc}]/u.test(text), 'must be one line without spaces')
+  .refine((text) => !URL.canParse(text) || new URL(text).username === '', 'must not hold credentials');

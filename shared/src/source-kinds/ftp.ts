@@ -6,7 +6,7 @@ export const ftpConfig = z.strictObject({
   /** 21, and 990 for implicit TLS, unless said. */
   port: portNumber.optional(),
   user: oneLine.default('anonymous'),
-  path: absolutePath,
+  path: absolutePath.refine((path) => !/[\r\n]/.test(path), 'must be one line, for FTP carries no other'),
   /** `explicit`: AUTH TLS on the plain port. `none` sends the password readable. */
   tls: z.enum(['none', 'explicit', 'implicit']).default('explicit'),
   /** False accepts any certificate. */

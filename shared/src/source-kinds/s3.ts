@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { caPem, password } from './common.ts';
+import { caPem, password, serverUrl } from './common.ts';
 
 const bucketName = z
   .string()
@@ -9,11 +9,7 @@ const bucketName = z
 
 /** Where a bucket is: AWS when there is no endpoint. */
 export const s3Place = {
-  endpoint: z
-    .url({ protocol: /^https?$/ })
-    .refine((text) => !URL.canParse(text) || new URL(text).username === '', 'must not hold credentials')
-    .nullable()
-    .default(null),
+  endpoint: serverUrl.nullable().default(null),
   region: z
     .string()
     .min(1)

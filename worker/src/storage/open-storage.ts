@@ -1,11 +1,10 @@
 import { type DestinationConnection, destinationSecrets } from '@xvault/shared/destinations.ts';
 import { XVaultError } from '@xvault/shared/errors.ts';
-import { unseal } from '@xvault/shared/sealing.ts';
 import type { Locator } from '@xvault/shared/snapshots.ts';
-import type { S3Secret } from '@xvault/shared/sources.ts';
 import type { WorkerConfig } from '../config.ts';
 import { createAddressGuard } from '../net/guard.ts';
 import { localPathOf, placeOfLocalPath } from './local-fs-paths.ts';
+import { openSecretOfDestination } from './open-sealed.ts';
 import type { S3Access } from './s3-client.ts';
 import type { S3ObjectSettings } from './s3-multipart.ts';
 import type { S3Objects } from './s3-objects.ts';
@@ -38,14 +37,15 @@ export interface OpenedStorage {
   locatorOf(place: SnapshotPlace): Promise<Locator>;
 }
 
-/** Throws STORAGE_NOT_CONFIGURED, ERR_DECRYPT_SOURCE_CONFIG. Connects to nothing yet, and needs no closing. */
+/** Throws STORAGE_NOT_CONFIGURED, ERR_DECRYPT_DEST_…. Connects to nothing yet, and needs no closing. */
 export async function openStorage(request: StorageRequest, deps: StorageDeps): Promise<OpenedStorage> {
   const { destination } = request;
   switch (destination.type) {
     case 'local_fs':
       return openLocal(deps);
     case 's3': {
-      const secret = await openSecret(request.sealed, deps.config);
+      const identities = [deps.config.XVAULT_CREDENTIALS_IDENTITY];
+      const secret = await openSecretOfDestination(destinationSecrets.s3, request.sealed, identities);
       const { endpoint, region, bucket, path_style, ca_pem, prefix, ...settings } = destination.config;
       const guard = createAddressGuard({ allow: deps.config.XVAULT_ALLOW_NETWORKS });
       const access = { endpoint, region, bucket, pathStyle: path_style, caPem: ca_pem, secret, guard };
@@ -111,15 +111,6 @@ async function openS3(
       };
     },
   };
-}
-
-async function openSecret(sealed: string | null, config: WorkerConfig): Promise<S3Secret> {
-  if (sealed === null) throw new XVaultError('ERR_DECRYPT_SOURCE_CONFIG', { detail: 'the destination has no secret' });
-  const parsed = destinationSecrets.s3.safeParse(
-    JSON.parse(await unseal(sealed, [config.XVAULT_CREDENTIALS_IDENTITY])),
-  );
-  if (!parsed.success) throw new XVaultError('ERR_DECRYPT_SOURCE_CONFIG', { detail: 'the secret has another shape' });
-  return parsed.data;
 }
 
 /** The platform's bucket as this worker's operator gave it. Throws STORAGE_NOT_CONFIGURED. */

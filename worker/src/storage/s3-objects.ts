@@ -186,10 +186,11 @@ export class S3Objects {
     }
   }
 
-  /** Ends uploads that were begun below a key prefix, by whomever. */
-  async abortUploads(keyPrefix: string): Promise<number> {
+  /** Ends uploads that were begun below a key prefix, by whomever; with a time only those that are known to be older. */
+  async abortUploads(keyPrefix: string, begunBefore?: Date): Promise<number> {
     let count = 0;
-    for (const { Key, UploadId } of await this.#uploads(keyPrefix)) {
+    for (const { Key, UploadId, Initiated } of await this.#uploads(keyPrefix)) {
+      if (begunBefore !== undefined && (Initiated === undefined || Initiated >= begunBefore)) continue;
       const command = new AbortMultipartUploadCommand({ Bucket: this.connection.bucket, Key, UploadId });
       try {
         await this.connection.client.send(command, this.#stoppable);
@@ -212,8 +213,8 @@ export class S3Objects {
     return getSignedUrl(this.connection.client, command, { expiresIn: options.expiresInSeconds });
   }
 
-  async #uploads(keyPrefix: string): Promise<{ Key: string; UploadId: string }[]> {
-    const found: { Key: string; UploadId: string }[] = [];
+  async #uploads(keyPrefix: string): Promise<{ Key: string; UploadId: string; Initiated: Date | undefined }[]> {
+    const found: { Key: string; UploadId: string; Initiated: Date | undefined }[] = [];
     let marker: { KeyMarker?: string; UploadIdMarker?: string } | undefined = {};
     while (marker !== undefined) {
       const command: ListMultipartUploadsCommand = new ListMultipartUploadsCommand({
@@ -222,7 +223,9 @@ export class S3Objects {
         ...marker,
       });
       const page = await this.#attempt(() => this.connection.client.send(command, this.#stoppable), 'cannot list');
-      for (const { Key, UploadId } of page.Uploads ?? []) if (Key && UploadId) found.push({ Key, UploadId });
+      for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
+        if (Key && UploadId) found.push({ Key, UploadId, Initiated });
+      }
       const more = page.IsTruncated === true && page.NextKeyMarker !== undefined;
       marker = more
         ? { KeyMarker: page.NextKeyMarker ?? '', UploadIdMarker: page.NextUploadIdMarker ?? '' }

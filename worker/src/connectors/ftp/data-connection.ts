@@ -61,7 +61,7 @@ export function passiveDialer({
   guard,
   address,
   timeoutMs,
-  signal,
+  signal = never,
 }: DataConnections): (ftp: ControlConnection) => Promise<DataConnection> {
   let extended = true;
   return async (ftp) => {
@@ -69,9 +69,7 @@ export function passiveDialer({
     const reply = answer ?? (await ftp.request('PASV'));
     if (answer === undefined) extended = false;
     const port = portOf(reply.message);
-    const limit = AbortSignal.timeout(timeoutMs);
-    const stop = signal === undefined ? limit : AbortSignal.any([signal, limit]);
-    const plain = await guard.dial(address, port, { timeoutMs, signal: stop });
+    const plain = await guard.dial(address, port, { timeoutMs, signal });
     if (ftp.closed) {
       plain.destroy();
       throw new XVaultError('SOURCE_LOST', { detail: 'the control connection has ended' });
@@ -81,6 +79,8 @@ export function passiveDialer({
     return { reply, plain, socket, ready: untilReady(socket) };
   };
 }
+
+const never = new AbortController().signal;
 
 function fallBack(error: unknown): undefined {
   if (!isRefusal(error)) throw error;

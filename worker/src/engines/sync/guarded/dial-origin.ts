@@ -31,12 +31,17 @@ function usualAuthorities(): string[] {
   }
 }
 
+export interface OriginOptions extends DialOptions {
+  /** It has shown before that it speaks TLS and is who it should be. */
+  readonly hasSpoken?: boolean;
+}
+
 /** Connects through the guard, encrypted where the place is. Throws what the guard throws, SOURCE_TLS_FAILED. */
 export async function dialOrigin(
   guard: AddressGuard,
   place: Place,
   trust: () => SecureContext,
-  options: DialOptions,
+  options: OriginOptions,
 ): Promise<Socket> {
   const plain = await guard.dial(place.host, place.port, options);
   if (!place.secure) return plain;
@@ -45,7 +50,7 @@ export async function dialOrigin(
   } catch (error) {
     plain.destroy();
     options.signal.throwIfAborted();
-    throw tlsError(error, place);
+    throw tlsError(error, place, options.hasSpoken ?? false);
   }
 }
 
@@ -71,11 +76,21 @@ function encrypted(
   });
 }
 
-/** A connection that broke may be better the next time; what the server showed will be the same. */
-function tlsError(error: unknown, { host, port }: Place): XVaultError {
+const broken = new Set(['ECONNRESET', 'EPIPE', 'ETIMEDOUT']);
+
+/**
+ * A connection that broke may be better the next time, and so may one that is odd at a server that was not odd before; a
+ * certificate will be the same.
+ */
+function tlsError(error: unknown, { host, port }: Place, hasSpoken: boolean): XVaultError {
   if (error instanceof XVaultError) return error;
   const { code = 'unknown', message } = error as NodeJS.ErrnoException;
-  if (['ECONNRESET', 'EPIPE', 'ETIMEDOUT'].includes(code)) return networkError(error, `TLS with ${host} port ${port}`);
-  const detail = `TLS with ${host} port ${port}: ${code} ${message}`.slice(0, 500);
-  return new XVaultError('SOURCE_TLS_FAILED', { detail, cause: error });
+  const what = `TLS with ${host} port ${port}`;
+  if (broken.has(code)) return networkError(error, what);
+  const detail = `${what}: ${code} ${message}`.slice(0, 500);
+  const isCertificate = /CERT|SELF_SIGNED|^UNABLE_TO_/.test(code);
+  return new XVaultError(hasSpoken && !isCertificate ? 'SOURCE_UNREACHABLE' : 'SOURCE_TLS_FAILED', {
+    detail,
+    cause: error,
+  });
 }

@@ -6,6 +6,8 @@ import type { DataConnection } from '../../../connectors/ftp/data-connection.ts'
 
 export type Direction = 'download' | 'upload';
 
+type Change = (chunk: Buffer) => Buffer;
+
 export interface ChannelLimits {
   /** From when the port is told until somebody comes. */
   readonly acceptMs: number;
@@ -63,10 +65,10 @@ export class DataChannel {
     return this.#port;
   }
 
-  /** Moves bytes from now on. */
-  begin(direction: Direction): void {
+  /** Moves bytes from now on. `change` is of what is downloaded. */
+  begin(direction: Direction, change: Change | null): void {
     this.#direction = direction;
-    const moved = direction === 'download' ? this.#download() : this.#upload();
+    const moved = direction === 'download' ? this.#download(change) : this.#upload();
     moved.catch(() => this.breakOff());
   }
 
@@ -104,7 +106,7 @@ export class DataChannel {
     }
   }
 
-  async #download(): Promise<void> {
+  async #download(change: Change | null): Promise<void> {
     const near = await this.#arrived.promise;
     const { socket } = this.#far;
     // Nothing comes from there but its end, which before the far one means that nobody wants the rest.
@@ -112,7 +114,8 @@ export class DataChannel {
       if (!socket.readableEnded) this.breakOff();
     });
     near.resume();
-    await pipeline(socket, near, { end: false });
+    if (change === null) await pipeline(socket, near, { end: false });
+    else await pipeline(socket, changed(change), near, { end: false });
     this.#timer = setTimeout(() => this.breakOff(), this.#limits.verdictMs);
     await this.#verdict.promise;
     clearTimeout(this.#timer);
@@ -128,6 +131,12 @@ export class DataChannel {
     await pipeline(near, socket, { end: false });
     socket.end();
   }
+}
+
+function changed(change: Change) {
+  return async function* (chunks: AsyncIterable<Buffer>) {
+    for await (const chunk of chunks) yield change(chunk);
+  };
 }
 
 /** As a loss; unless all has been sent and ended, when nothing can be cut short any more. */

@@ -6,6 +6,7 @@ import type { ControlConnection } from '../../../connectors/ftp/data-connection.
 import { type FtpReply, LineCutter, ReplyReader } from './ftp-lines.ts';
 
 const keepAliveMs = 60_000;
+const leaveMs = 1000;
 
 interface Exchange {
   resolve(reply: FtpReply): void;
@@ -85,6 +86,15 @@ export class FtpControl implements ControlConnection {
       throw new XVaultError('SOURCE_PROTOCOL', { detail: 'the server spoke when it should not' });
     }
     return this.socket;
+  }
+
+  /** Says goodbye and waits a moment for the server to end it: until then it counts against those that the server lets in. */
+  async leave(): Promise<void> {
+    if (this.closed) return;
+    this.socket.write('QUIT\r\n');
+    const timer = setTimeout(() => this.close(), leaveMs);
+    await this.ended;
+    clearTimeout(timer);
   }
 
   close(): void {

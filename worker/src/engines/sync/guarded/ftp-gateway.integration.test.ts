@@ -154,11 +154,12 @@ describe('without TLS', () => {
   it.each(networks)('data connections go to the server itself: %j', async (more) => {
     const relay = kept(await startFtpRelay(server.port, { host: '127.0.0.2', ...more }));
     const client = await clientOf(await through(relay));
+    const before = relay.bytesToClients();
     for (const verb of ['EPSV', 'PASV'] as const) {
       expect((await client.download('RETR large', verb)).data.equals(content)).toBe(true);
     }
     expect(relay.strayed()).toBe(0);
-    expect(relay.bytesToClients()).toBe(2 * content.length);
+    expect(relay.bytesToClients() - before).toBe(2 * content.length);
     if (more.namedHost === undefined) return;
     // One that believes the server goes there.
     const naive = connect(relay.port, relay.host).setEncoding('latin1');

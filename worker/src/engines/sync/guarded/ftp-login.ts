@@ -19,6 +19,10 @@ export interface LoggedIn {
   readonly address: string;
 }
 
+/** Said of a login that is right, by servers that let so many in and no more. */
+const tooMany =
+  /too many|(?:max(?:imum)?|limit)\b.*(?:clients|connections|users|logins|sessions)|(?:connections?|logins?|sessions?) limit/i;
+
 /**
  * Dials a server through the guard and logs in, with its data connections encrypted where the config says so. Throws SOURCE_…
  * errors, or the signal's reason.
@@ -102,7 +106,9 @@ async function signIn(control: FtpControl, { config, secret }: ConnectionSetting
     if (said.code >= 300) throw new FTPError(said);
   } catch (error) {
     if (!isRefusal(error)) throw error;
-    throw new XVaultError('SOURCE_AUTH_FAILED', { detail: `the server answered ${error.code}` });
+    const isFull = tooMany.test(error.message);
+    const detail = `the server answered ${error.code}`;
+    throw new XVaultError(isFull ? 'SOURCE_CONNECTION_REFUSED' : 'SOURCE_AUTH_FAILED', { detail, cause: error });
   }
 }
 

@@ -18,6 +18,8 @@ export interface FtpRelay {
   strayed(): number;
   /** Connections of clients that are open now. */
   open(): number;
+  /** Of these, control connections. */
+  controls(): number;
   bytesToClients(): number;
   close(): Promise<void>;
 }
@@ -92,7 +94,12 @@ export async function startFtpRelay(targetPort: number, options: FtpRelayOptions
     return line.replace(all, `(${(namedHost ?? host).replaceAll('.', ',')},${own >> 8},${own & 0xff})`);
   };
 
+  let controls = 0;
   const port = await listen(host, 0, (client) => {
+    controls += 1;
+    client.once('close', () => {
+      controls -= 1;
+    });
     const upstream = joined(client, targetPort);
     client.setEncoding('latin1').on('data', (text: string) => {
       upstream.write(namedHost === undefined ? text : text.replace(/^EPSV/, 'XXXX'), 'latin1');
@@ -111,6 +118,7 @@ export async function startFtpRelay(targetPort: number, options: FtpRelayOptions
     port,
     strayed: () => strayed,
     open: () => clients.size,
+    controls: () => controls,
     bytesToClients: () => bytesToClients,
     async close() {
       for (const client of clients) client.destroy();

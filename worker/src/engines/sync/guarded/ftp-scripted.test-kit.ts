@@ -41,6 +41,7 @@ export async function startScriptedFtp(act: (said: Said) => unknown): Promise<Sc
       heard.push(line);
       if (verb === 'USER') return say('331 And?\r\n');
       if (verb === 'PASS') return say('230 In\r\n');
+      if (verb === 'FEAT') return say('211-It has\r\n MLST type*;size*;\r\n211 no more\r\n');
       return verb === 'EPSV' ? passive() : act({ verb, line, say, data: () => data.promise });
     };
     const cutter = new LineCutter();

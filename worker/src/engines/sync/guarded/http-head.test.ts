@@ -12,6 +12,16 @@ describe('a head', () => {
     expect(renderHead('PUT / HTTP/1.1', fields)).toBe('PUT / HTTP/1.1\r\nHost: h\r\nX-Name: \xe9\r\nX-Name: b\r\n\r\n');
   });
 
+  it('keeps bytes that are blanks in other places, as the end of a word in UTF-8 may be', () => {
+    const value = Buffer.from('voilà').toString('latin1');
+    const { fields } = parseRequest(bytes(`PUT / HTTP/1.1\r\nX-Name: \t${value} \t\r\nX-Other: \xa0\r\nX-None:  `));
+    expect(fields).toEqual([
+      ['X-Name', value],
+      ['X-Other', '\xa0'],
+      ['X-None', ''],
+    ]);
+  });
+
   it('loses what is of one connection alone, also what it names itself', () => {
     const head = 'HTTP/1.1 200 OK\r\nConnection: Keep-Alive, X-Own\r\nX-Own: 1\r\nKeep-Alive: 5\r\nETag: "x"';
     const { fields, keepsOpen } = parseAnswer(bytes(head));

@@ -59,9 +59,21 @@ export function parseAnswer(head: Buffer): AnswerHead {
 function parseField(line: string): Field {
   const colon = line.indexOf(':');
   const name = line.slice(0, Math.max(0, colon));
-  const value = line.slice(colon + 1).trim();
+  const value = withoutBlanks(line, colon + 1);
   if (!token.test(name) || control.test(value)) throw new BadMessage('a header that is none');
   return [name, value];
+}
+
+/** Spaces and tabs alone: other bytes that stand for blanks elsewhere are a part of the value here. */
+function withoutBlanks(line: string, from: number): string {
+  let [start, end] = [from, line.length];
+  while (start < end && isBlank(line.charCodeAt(start))) start += 1;
+  while (end > start && isBlank(line.charCodeAt(end - 1))) end -= 1;
+  return line.slice(start, end);
+}
+
+function isBlank(byte: number): boolean {
+  return byte === 0x20 || byte === 0x09;
 }
 
 /** All values of a field, whose name is given in small letters. */
@@ -74,7 +86,7 @@ export function tokensOf(fields: readonly Field[], name: string): string[] {
   return valuesOf(fields, name).flatMap((value) =>
     value
       .split(',')
-      .map((word) => word.trim().toLowerCase())
+      .map((word) => withoutBlanks(word, 0).toLowerCase())
       .filter((word) => word !== ''),
   );
 }

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SecureContext } from 'node:tls';
-import { XVaultError } from '@xvault/shared/errors.ts';
+import { type ErrorCode, XVaultError } from '@xvault/shared/errors.ts';
 import type { AddressGuard } from '../../../net/guard.ts';
 import { asStorageError } from '../sides/storage-error.ts';
 import { dialOrigin, type Place, trustOf } from './dial-origin.ts';
@@ -11,7 +11,7 @@ import { bodyOf } from './http-body.ts';
 import { parseRequest, type RequestHead, valuesOf } from './http-head.ts';
 import { OriginPool } from './origin-pool.ts';
 import { refuse, relay } from './relay.ts';
-import { type Plan, planRoutes, type Role, type Route, routeOf, type WebEnd } from './routes.ts';
+import { type Plan, planRoutes, type Role, type Route, roleOf, routeOf, type WebEnd } from './routes.ts';
 import { Wire } from './wire.ts';
 
 const dialTimeoutMs = 20_000;
@@ -26,6 +26,8 @@ export interface GuardedProxy {
   readonly urls: ReadonlyMap<Role, string>;
   /** What rclone wanted and was kept from; the run cannot go on then, whatever rclone makes of it. */
   refusal(): XVaultError | null;
+  /** Why a server of the run cannot be connected to, where the last try of it failed. Another one may change it. */
+  dialError(): XVaultError | null;
   close(): Promise<void>;
 }
 
@@ -63,6 +65,7 @@ export async function openGuardedProxy(options: ProxyOptions): Promise<GuardedPr
     url: `http://run:${run.password}@127.0.0.1:${address.port}`,
     urls: run.plan.urls,
     refusal: () => run.refusal,
+    dialError: () => run.dialError,
     async close() {
       run.close();
       for (const socket of open) socket.destroy();
@@ -81,7 +84,8 @@ class ProxiedRun {
   readonly #wanted: Buffer;
   readonly #pools = new Map<Route, OriginPool>();
   readonly #tunnels = new Set<Duplex>();
-  #trust: SecureContext | null = null;
+  /** By what was to be reached. */
+  readonly #dialErrors = new Map<string, XVaultError>();
   #notes = 0;
 
   constructor(options: ProxyOptions) {
@@ -113,13 +117,16 @@ class ProxiedRun {
       await this.#refuseAddress(near, request);
       return false;
     }
+    const asked = path.startsWith('/') ? path : `/${path}`;
     const to = { plan, route, pool: this.#poolOf(route), onRefused: (error: XVaultError) => this.#refused(error) };
     try {
-      return await relay(near, request, path.startsWith('/') ? path : `/${path}`, to);
+      return await relay(near, request, asked, to);
     } catch (error) {
-      if (!isFinal(error)) throw error;
+      const told = roleOf(route, asked) === 'destination' ? asStorageError(error) : error;
+      this.#dialled(route.plain, told);
+      if (!isFinal(told)) throw told;
       // Nothing was answered yet, and rclone need not try again.
-      this.failed(error);
+      this.failed(told);
       await refuse(near.socket, 'address', request.method);
       return false;
     }
@@ -134,9 +141,12 @@ class ProxiedRun {
     try {
       const limits = { timeoutMs: dialTimeoutMs, signal: this.#stop.signal };
       far = new Wire(await this.#options.guard.dial(host, Number(port || 443), limits));
+      this.#dialled(request.target, null);
     } catch (error) {
       this.failed(error);
-      near.socket.end('HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+      this.#dialled(request.target, error);
+      // Of this answer rclone says the words alone.
+      near.socket.end(`HTTP/1.1 502 ${wordsOf(error)}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
       return;
     }
     this.#tunnels.add(far.socket);
@@ -157,27 +167,37 @@ class ProxiedRun {
     const known = this.#pools.get(route);
     if (known !== undefined) return known;
     const { guard } = this.#options;
+    const { extraCaPem } = this.#options;
+    let trust: SecureContext | null = null;
+    const trusted = () => {
+      trust ??= trustOf(extraCaPem, ...route.ends.map(({ caPem }) => caPem));
+      return trust;
+    };
+    let hasSpoken = false;
     const pool = new OriginPool(async () => {
-      try {
-        const limits = { timeoutMs: dialTimeoutMs, signal: this.#stop.signal };
-        return await dialOrigin(guard, route.place, () => this.#trusted(), limits);
-      } catch (error) {
-        throw route.role === 'destination' ? asStorageError(error) : error;
-      }
+      const limits = { timeoutMs: dialTimeoutMs, signal: this.#stop.signal };
+      const socket = await dialOrigin(guard, route.place, trusted, { ...limits, hasSpoken });
+      hasSpoken = true;
+      this.#dialled(route.plain, null);
+      return socket;
     });
     this.#pools.set(route, pool);
     return pool;
   }
 
-  #trusted(): SecureContext {
-    const { ends, extraCaPem } = this.#options;
-    this.#trust ??= trustOf(extraCaPem, ...ends.map(({ server }) => server.caPem));
-    return this.#trust;
-  }
-
   #isOurs({ fields }: RequestHead): boolean {
     const given = Buffer.from(valuesOf(fields, 'proxy-authorization')[0] ?? '');
     return given.length === this.#wanted.length && timingSafeEqual(given, this.#wanted);
+  }
+
+  get dialError(): XVaultError | null {
+    return [...this.#dialErrors.values()].at(-1) ?? null;
+  }
+
+  /** Errors of another kind come after dialling. */
+  #dialled(where: string, error: unknown): void {
+    if (error === null) this.#dialErrors.delete(where);
+    else if (error instanceof XVaultError) this.#dialErrors.set(where, error);
   }
 
   /** Remembers what another try would not change. */
@@ -207,6 +227,17 @@ class ProxiedRun {
 /** What dialling says that another try would not change. */
 function isFinal(error: unknown): error is XVaultError {
   return error instanceof XVaultError && !error.retryable;
+}
+
+const words: Partial<Record<ErrorCode, string>> = {
+  SOURCE_HOST_UNKNOWN: 'no such host',
+  SOURCE_CONNECTION_REFUSED: 'connection refused',
+  SOURCE_TIMEOUT: 'timed out',
+};
+
+/** In words that are understood again where rclone's are read. */
+function wordsOf(error: unknown): string {
+  return (error instanceof XVaultError ? words[error.code] : undefined) ?? 'connection lost';
 }
 
 /** Until one end of a tunnel closes, in one direction. */

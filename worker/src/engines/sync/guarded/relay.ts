@@ -9,10 +9,11 @@ import {
   parseAnswer,
   type RequestHead,
   renderHead,
+  tokensOf,
   valuesOf,
 } from './http-head.ts';
 import type { Lent, OriginPool } from './origin-pool.ts';
-import { authorityOf, type Plan, plainLocation, type Route } from './routes.ts';
+import { authorityOf, type Plan, plainLocation, type Route, roleOf } from './routes.ts';
 import { CutOff, type Wire } from './wire.ts';
 
 const maxInterim = 10;
@@ -45,16 +46,16 @@ export async function relay(near: Wire, request: RequestHead, path: string, to: 
   near.socket.once('close', dropFar);
   try {
     let sending = send(near, head, framing, lent.wire);
-    let answer = await readAnswer(near, lent.wire);
+    let { answer, wentOn } = await readAnswer(near, lent.wire);
     const isRepeatable = framing.kind === 'none' && repeatable.has(request.method);
     if (answer === null && lent.isUsed && isRepeatable && !near.socket.destroyed) {
       // It was being closed as the request came.
       lent = await to.pool.takeNew();
       sending = send(near, head, framing, lent.wire);
-      answer = await readAnswer(near, lent.wire);
+      ({ answer, wentOn } = await readAnswer(near, lent.wire));
     }
     if (answer === null) throw new CutOff('before an answer');
-    return await passAnswer(near, answer, { lent, sending, request, path, to });
+    return await passAnswer(near, answer, { lent, sending, wentOn, request, path, to });
   } catch (error) {
     dropFar();
     throw error;
@@ -63,37 +64,56 @@ export async function relay(near: Wire, request: RequestHead, path: string, to: 
   }
 }
 
-/** Settles when the whole request is gone; its failure is the connection's, which is seen elsewhere as well. */
-function send(near: Wire, head: string, framing: Framing, { socket }: Wire): Promise<boolean> {
+interface Sending {
+  /** Whether the whole request is gone. */
+  isDone: boolean;
+  /** Settles when it is, or cannot be any more; a failure is the connection's, which is seen elsewhere as well. */
+  readonly ended: Promise<unknown>;
+}
+
+function send(near: Wire, head: string, framing: Framing, { socket }: Wire): Sending {
   socket.cork();
   socket.write(head, 'latin1');
   const passing = near.pass(bodyOf(framing), socket);
   socket.uncork();
-  return passing.then(
-    () => true,
+  const sending: { isDone: boolean; ended: Promise<unknown> } = { isDone: framing.kind === 'none', ended: passing };
+  sending.ended = passing.then(
     () => {
-      near.socket.destroy();
-      return false;
+      sending.isDone = true;
     },
+    () => near.socket.destroy(),
   );
+  return sending;
 }
 
-/** The answer that counts, after those that only say to go on. Null when there is not a byte of one. */
-async function readAnswer(near: Wire, far: Wire): Promise<AnswerHead | null> {
+interface Heard {
+  /** The one that counts, after those that only say to go on. Null when there is not a byte of one. */
+  readonly answer: AnswerHead | null;
+  /** Whether it said to go on. */
+  readonly wentOn: boolean;
+}
+
+async function readAnswer(near: Wire, far: Wire): Promise<Heard> {
+  let wentOn = false;
   for (let interim = 0; interim < maxInterim; interim += 1) {
     const head = await far.readHead();
-    if (head === null) return null;
+    if (head === null) return { answer: null, wentOn };
     const answer = parseAnswer(head);
-    if (answer.status >= 200) return answer;
+    if (answer.status >= 200) return { answer, wentOn };
     if (answer.status === 101) throw new BadMessage('another protocol');
-    if (answer.status === 100) near.socket.write('HTTP/1.1 100 Continue\r\n\r\n');
+    if (answer.status === 100) {
+      wentOn = true;
+      near.socket.write('HTTP/1.1 100 Continue\r\n\r\n');
+    }
   }
   throw new BadMessage('no end of interim answers');
 }
 
 interface Exchange {
   readonly lent: Lent;
-  readonly sending: Promise<boolean>;
+  readonly sending: Sending;
+  /** Whether rclone was told to go on. */
+  readonly wentOn: boolean;
   readonly request: RequestHead;
   readonly path: string;
   readonly to: Relayed;
@@ -105,28 +125,52 @@ async function passAnswer(near: Wire, answer: AnswerHead, exchange: Exchange): P
   const fields = withPlainLocation(answer, path, to);
   if (fields === null) {
     far.socket.destroy();
-    to.onRefused(redirectRefused(answer, request, to.route), to.route);
+    to.onRefused(redirectRefused(answer, request, path, to.route), to.route);
     await refuse(near.socket, 'redirect', request.method);
     // What is still being sent goes nowhere; closing before it came would take the answer away from rclone.
-    await sending;
+    await sending.ended;
     return false;
   }
   const framing = framingOfAnswer(answer, request.method);
+  if (framing.kind === 'until_close' && to.route.place.secure && isContent(answer, request)) {
+    throw new BadMessage('an answer whose end nothing vouches for');
+  }
+  const isLast = isUnasked(answer, exchange);
+  const sent = framed(fields, framing, answer);
   const body = framing.kind === 'until_close' ? new Chunking() : bodyOf(framing);
   near.socket.cork();
   near.socket.write(
-    renderHead(`HTTP/1.1 ${answer.status} ${answer.reason}`, framed(fields, framing, answer)),
+    renderHead(`HTTP/1.1 ${answer.status} ${answer.reason}`, isLast ? [...sent, ['Connection', 'close']] : sent),
     'latin1',
   );
   const passing = far.pass(body, near.socket);
   near.socket.uncork();
   await passing;
   if (framing.kind === 'until_close') near.socket.write(lastChunk);
-  // An answer may come before the whole request is gone.
-  const isSent = await sending;
-  if (isSent && answer.keepsOpen && framing.kind !== 'until_close') to.pool.give(far);
+  if (isLast) {
+    far.socket.destroy();
+    near.socket.end();
+  }
+  // An answer may come before the whole request is gone, and rclone may still be sending.
+  await sending.ended;
+  if (isLast) return false;
+  if (sending.isDone && answer.keepsOpen && framing.kind !== 'until_close') to.pool.give(far);
   else far.socket.destroy();
-  return isSent && !valuesOf(request.fields, 'connection').some((value) => /\bclose\b/i.test(value));
+  return sending.isDone && !valuesOf(request.fields, 'connection').some((value) => /\bclose\b/i.test(value));
+}
+
+/**
+ * Whether the rest of the request is wanted no more: it was not asked for, or nobody is there to take it. What comes next on the
+ * same connection would be taken for it.
+ */
+function isUnasked(answer: AnswerHead, { sending, wentOn, request }: Exchange): boolean {
+  if (sending.isDone) return false;
+  return !answer.keepsOpen || (!wentOn && tokensOf(request.fields, 'expect').includes('100-continue'));
+}
+
+/** What is stored, where a part of it would be stored as if it were all. */
+function isContent({ status }: AnswerHead, { method }: RequestHead): boolean {
+  return method === 'GET' && status >= 200 && status < 300;
 }
 
 function fieldsToServer(fields: readonly Field[], framing: Framing, { plain, place, sentHost }: Route): Field[] {
@@ -181,13 +225,22 @@ function framed(fields: readonly Field[], framing: Framing, { status }: AnswerHe
   }
 }
 
-function redirectRefused({ status, fields }: AnswerHead, { method }: RequestHead, { place, role }: Route): XVaultError {
+function redirectRefused(
+  { status, fields }: AnswerHead,
+  { method }: RequestHead,
+  path: string,
+  route: Route,
+): XVaultError {
+  const { place } = route;
   const [location = ''] = valuesOf(fields, 'location');
   const base = `${place.secure ? 'https' : 'http'}://${authorityOf(place)}`;
   // Its path and query may hold a signature.
   const where = URL.canParse(location, base) ? new URL(location, base).origin : 'an address that is none';
   const detail = `${base} answered ${method} with ${status} and sends on to ${where}`.slice(0, 500);
-  return new XVaultError(role === 'destination' ? 'STORAGE_REDIRECT_REFUSED' : 'SOURCE_REDIRECT_REFUSED', { detail });
+  return new XVaultError(
+    roleOf(route, path) === 'destination' ? 'STORAGE_REDIRECT_REFUSED' : 'SOURCE_REDIRECT_REFUSED',
+    { detail },
+  );
 }
 
 /** An answer of the proxy's own that rclone does not ask for again; in the form of S3, which WebDAV reads as words. */

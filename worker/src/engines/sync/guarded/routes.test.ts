@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { WebServer } from '../remotes/web.ts';
-import { plainLocation, planRoutes, type Role, routeOf } from './routes.ts';
+import { plainLocation, planRoutes, type Role, roleOf, routeOf } from './routes.ts';
 
 function end(role: Role, url: string, more: Partial<WebServer> = {}) {
   const server: WebServer = {
@@ -62,6 +62,22 @@ describe('the plain name of a server', () => {
     const plan = both('http://h', 'https://h');
     expect(routeOf(plan, 'h')?.place.secure).toBe(false);
     expect(routeOf(plan, 'h:443')?.place.secure).toBe(true);
+  });
+
+  it('is one for two ends at one server, which are told apart by what they ask for', () => {
+    const signed = { signsHost: true };
+    const plan = planRoutes([
+      end('source', 'https://s3.example', { ...signed, path: '/mine', caPem: 'a' }),
+      end('destination', 'https://s3.example', { ...signed, path: '/kept', caPem: 'b' }),
+    ]);
+    const route = routeOf(plan, 's3.example');
+    if (route === undefined) throw new Error('no route');
+    const asked = ['/mine/kept/x', '/kept?list-type=2', '/kept', '/kept/', '/kept2/x', '/'];
+    const roles = ['source', 'destination', 'destination', 'destination', 'source', 'source'];
+    expect(asked.map((path) => roleOf(route, path))).toEqual(roles);
+    expect(route.ends.map(({ caPem }) => caPem)).toEqual(['a', 'b']);
+    const apart = planRoutes([end('source', 'https://a', { caPem: 'a' }), end('destination', 'https://b')]);
+    expect(routeOf(apart, 'b')?.ends.map(({ role, caPem }) => [role, caPem])).toEqual([['destination', null]]);
   });
 
   it('is none that rclone was told to use no proxy for', () => {

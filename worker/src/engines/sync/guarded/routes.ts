@@ -12,10 +12,17 @@ export interface Route {
   readonly place: Place;
   /** The `Host` that the server is told; null is what rclone says. */
   readonly sentHost: string | null;
-  /** Of the end that it was made for first. */
-  readonly role: Role;
+  /** What it was made for; more than one where two ends of the run are at one server. */
+  readonly ends: readonly RouteEnd[];
   /** The same for all names of one server. */
   readonly family: string;
+}
+
+export interface RouteEnd {
+  readonly role: Role;
+  /** Below which it asks, without a slash at its end. */
+  readonly path: string;
+  readonly caPem: string | null;
 }
 
 export interface WebEnd {
@@ -35,7 +42,7 @@ export interface Plan {
  * or where two servers differ in less than a plain name can say. `direct`: what it is told to use none for.
  */
 export function planRoutes(ends: readonly WebEnd[], direct: readonly Place[] = []): Plan {
-  const routes = new Map<string, Route>();
+  const routes = new Map<string, Route & { readonly ends: RouteEnd[] }>();
   const urls = new Map<Role, string>();
   for (const { role, server } of ends) {
     const url = new URL(server.url);
@@ -47,8 +54,15 @@ export function planRoutes(ends: readonly WebEnd[], direct: readonly Place[] = [
     const plain = ownNames(place).find(isFree) ?? madeUp;
     const sentHost = plain === madeUp && !server.signsHost ? authorityOf(place) : null;
     const family = `${place.secure} ${place.host} ${place.port}`;
+    const end = {
+      role,
+      path: `${url.pathname}${server.path ?? ''}`.replace(/\/+/g, '/').replace(/\/$/, ''),
+      caPem: server.caPem,
+    };
     const add = (name: string, at: Place) => {
-      if (!routes.has(keyOf(name))) routes.set(keyOf(name), { plain: name, place: at, sentHost, role, family });
+      const known = routes.get(keyOf(name));
+      if (known === undefined) routes.set(keyOf(name), { plain: name, place: at, sentHost, ends: [end], family });
+      else known.ends.push(end);
     };
     add(plain, place);
     if (server.label !== null) {
@@ -59,6 +73,13 @@ export function planRoutes(ends: readonly WebEnd[], direct: readonly Place[] = [
     urls.set(role, `http://${plain}${url.pathname === '/' ? '' : url.pathname}${url.search}`);
   }
   return { routes, urls };
+}
+
+/** Which end asks for this. */
+export function roleOf({ ends }: Route, path: string): Role {
+  const asked = path.replace(/[?#].*$/s, '');
+  const isBelow = ({ path: own }: RouteEnd) => asked === own || asked.startsWith(`${own}/`);
+  return (ends.find(isBelow) ?? ends[0])?.role ?? 'source';
 }
 
 /** The route of `host` or `host:port` as rclone asks for it. */
