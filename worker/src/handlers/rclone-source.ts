@@ -2,8 +2,10 @@ import type { SourceConnection } from '@xvault/shared/sources.ts';
 import type { WorkerConfig } from '../config.ts';
 import type { RcloneLink } from '../connectors/rclone/link.ts';
 import { openRunWithToken } from '../engines/sync/oauth/hand-on-token.ts';
+import { actsByKey } from '../engines/sync/oauth/key-code.ts';
 import type { RcloneRunOptions } from '../engines/sync/open-run.ts';
-import { makeRunDirectory } from '../engines/sync/rclone/run-directory.ts';
+import { classify } from '../engines/sync/rclone/classify.ts';
+import { asDirectoryError, makeRunDirectory } from '../engines/sync/rclone/run-directory.ts';
 import { redact } from '../engines/sync/redact.ts';
 import { openSource } from '../engines/sync/sides/open-source.ts';
 import type { AddressGuard } from '../net/guard.ts';
@@ -54,7 +56,7 @@ export async function openRcloneSource(
       extraCaPem: config.XVAULT_EXTRA_CA,
       onLine({ level, message, object }) {
         if (level === 'info') return;
-        if (/invalid_grant/.test(message)) isRevoked = true;
+        if (classify(message, object ?? '').source === 'CONNECTION_REAUTHORIZE') isRevoked = true;
         if (!message.startsWith('rc: "'))
           run.note(redact(object === null ? message : `${object}: ${message}`).slice(0, 2000));
         if (object === null) return;
@@ -66,13 +68,14 @@ export async function openRcloneSource(
     const opened = await openRunWithToken(options, (name, value) => keeper.diagnose(name, value));
     closing.push(async () => {
       await opened.close();
-      await keeper.keepLeft(await opened.tokenLeft());
+      await keeper.keepLeft(() => opened.tokenLeft());
       if (isRevoked) await keeper.revoked();
     });
     return {
       rc: opened.rclone.rc,
       fs: opened.srcFs,
       type: source.type,
+      actsByKey: actsByKey(source),
       version: opened.rclone.features.version,
       wordsOf: (path) => words.get(path) ?? null,
       close,
@@ -80,6 +83,6 @@ export async function openRcloneSource(
   } catch (error) {
     await keeper.heard(error);
     await close();
-    throw asKeyError(error, source);
+    throw asKeyError(asDirectoryError(error), source);
   }
 }

@@ -2,17 +2,19 @@ import { join } from 'node:path';
 import { idTimeMs } from '@xvault/shared/ids.ts';
 import type { RestoreTarget } from '@xvault/shared/restore-targets.ts';
 import type { ResultInput } from '@xvault/shared/run-kinds.ts';
-import type { ArtifactReader } from '../artifact/artifact-reader.ts';
 import { pathToText } from '../artifact/path-text.ts';
+import type { TargetOptions, TargetSession } from '../connectors/target.ts';
 import { Throttle } from '../engines/archive/bandwidth.ts';
-import { type OnRestoreProgress, restoreToPlace } from '../engines/archive/restore.ts';
+import { type OnRestoreProgress, type RestoreOrigin, restoreToPlace } from '../engines/archive/restore.ts';
 import type { HandlerDeps } from './deps.ts';
 import type { RunContext } from './handler.ts';
 
 interface SourceRestore {
-  readonly reader: ArtifactReader;
+  readonly origin: RestoreOrigin;
   readonly target: Extract<RestoreTarget, { type: 'source' }>;
   readonly onProgress: OnRestoreProgress;
+  /** Another way to the target than the connector of its kind. */
+  readonly connect?: (options: TargetOptions) => Promise<TargetSession>;
 }
 
 /** Further ones are left out, so that they do not crowd out what needs attention. */
@@ -22,16 +24,17 @@ const toldRenames = 1000;
 export async function restoreToSource(
   context: RunContext<'restore'>,
   deps: HandlerDeps,
-  { reader, target, onProgress }: SourceRestore,
+  { origin, target, onProgress, connect }: SourceRestore,
 ): Promise<ResultInput<'restore'>> {
   const { spec, start, signal, bandwidth } = context;
   const throttle = new Throttle(() => bandwidth.limitBps);
   const ignoreLimit = bandwidth.onChange(() => throttle.changed());
   const options = { tag: tagOf(start.run_id) };
+  const connectTarget = () =>
+    deps.targets.connect(target.source, start.target_secret_sealed, target.path, signal, options);
   const restoring = restoreToPlace({
-    reader,
-    paths: spec.paths,
-    connect: () => deps.targets.connect(target.source, start.target_secret_sealed, target.path, signal, options),
+    origin,
+    connect: connect === undefined ? connectTarget : () => connect(options),
     policy: target.overwrite,
     dryRun: spec.dry_run,
     runId: start.run_id,

@@ -1,12 +1,12 @@
 import type { ResultInput } from '@xvault/shared/run-kinds.ts';
-import type { ArtifactReader } from '../artifact/artifact-reader.ts';
-import { restoreToDirectory } from '../engines/archive/restore.ts';
+import { artifactOrigin } from '../engines/archive/restore.ts';
 import { throttledReader } from '../engines/archive/throttled-sessions.ts';
 import type { HandlerDeps } from './deps.ts';
 import type { RunContext } from './handler.ts';
 import { openSnapshot } from './open-snapshot.ts';
 import { statusReporter } from './progress-reporter.ts';
 import { restoreToDatabase } from './restore-database.ts';
+import { restoreToNewDirectory } from './restore-directory.ts';
 import { exportEncrypted, exportFiles } from './restore-export.ts';
 import { restoreToSource } from './restore-source.ts';
 import { runThrottle } from './run-throttle.ts';
@@ -42,14 +42,15 @@ async function restore(
   const opened = await openSnapshot(context.start, snapshot, deps, context.signal);
   const { throttle, end } = runThrottle(context, null);
   const reader = throttledReader(opened, throttle);
+  const origin = artifactOrigin(reader, context.spec.paths);
   try {
     switch (target.type) {
       case 'export':
         return await exportFiles(context, deps, { reader, onProgress });
       case 'directory':
-        return await restoreDirectory(context, deps, reader, onProgress);
+        return await restoreToNewDirectory(context, deps, { origin, target, onProgress });
       case 'source':
-        return await restoreToSource(context, deps, { reader, target, onProgress });
+        return await restoreToSource(context, deps, { origin, target, onProgress });
       case 'database':
         return await restoreToDatabase(context, deps, { reader, target, onProgress });
     }
@@ -57,26 +58,4 @@ async function restore(
     end();
     await reader.close();
   }
-}
-
-async function restoreDirectory(
-  { spec, start, signal }: RunContext<'restore'>,
-  deps: HandlerDeps,
-  reader: ArtifactReader,
-  onProgress: OnProgress,
-): Promise<ResultInput<'restore'>> {
-  if (spec.target.type !== 'directory') throw new Error('the target is no directory');
-  const { fileCount, bytes, entryCount } = await restoreToDirectory({
-    reader,
-    paths: spec.paths,
-    targetPath: spec.target.path,
-    allowedRoots: deps.config.XVAULT_RESTORE_ROOTS,
-    allowSetuid: spec.target.allow_setuid,
-    runId: start.run_id,
-    epoch: start.epoch,
-    journal: deps.journal,
-    signal,
-    onProgress,
-  });
-  return { kind: 'restore', file_count: fileCount, bytes, export: null, actions: { create: entryCount } };
 }

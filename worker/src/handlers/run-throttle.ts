@@ -6,6 +6,8 @@ import type { RunContext } from './handler.ts';
 /** Limits may change with every run that begins or ends; the list of events is not for all of that. */
 const eventEveryMs = 30_000;
 
+type Context = Pick<RunContext<RunKind>, 'bandwidth' | 'emit'>;
+
 export interface RunThrottle {
   readonly throttle: Throttle;
   /** When the run is over. */
@@ -13,17 +15,23 @@ export interface RunThrottle {
 }
 
 /** The smaller of the run's own limit and what the Hub allows at the moment. */
-export function runThrottle(
-  context: Pick<RunContext<RunKind>, 'bandwidth' | 'emit'>,
-  ownLimitBps: number | null,
-): RunThrottle {
-  const { bandwidth } = context;
-  const limit = () => smallest(ownLimitBps, bandwidth.limitBps);
-  const throttle = new Throttle(limit);
+export function runThrottle(context: Context, ownLimitBps: number | null): RunThrottle {
+  const throttle = new Throttle(limitOf(context, ownLimitBps));
+  return { throttle, end: followLimit(context, ownLimitBps, () => throttle.changed()) };
+}
+
+/** What holds at the moment it is asked for. */
+export function limitOf({ bandwidth }: Pick<Context, 'bandwidth'>, ownLimitBps: number | null): () => number | null {
+  return () => smallest(ownLimitBps, bandwidth.limitBps);
+}
+
+/** Calls `onChange` after each change, and tells the customer of changes. Returns what ends that. */
+export function followLimit(context: Context, ownLimitBps: number | null, onChange: () => void): () => void {
+  const limit = limitOf(context, ownLimitBps);
   let toldBps = limit();
   let toldAtMs = Number.NEGATIVE_INFINITY;
-  const end = bandwidth.onChange(() => {
-    throttle.changed();
+  return context.bandwidth.onChange(() => {
+    onChange();
     const limitBps = limit();
     if (limitBps === toldBps || performance.now() - toldAtMs < eventEveryMs) return;
     toldBps = limitBps;
@@ -36,7 +44,6 @@ export function runThrottle(
       params: { limit_bps: limitBps },
     });
   });
-  return { throttle, end };
 }
 
 function smallest(one: number | null, other: number | null): number | null {

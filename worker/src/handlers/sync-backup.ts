@@ -1,12 +1,11 @@
 import { XVaultError } from '@xvault/shared/errors.ts';
+import type { EventDraft } from '@xvault/shared/events.ts';
 import type { ResultInput } from '@xvault/shared/run-kinds.ts';
 import type { SourceType } from '@xvault/shared/sources.ts';
-import type { SyncOptions } from '@xvault/shared/sync-options.ts';
 import { formatVersion } from '../engines/sync/layout.ts';
 import { requireApart } from '../engines/sync/overlap.ts';
 import { atEnd, toProgress } from '../engines/sync/progress.ts';
 import { eventCodeOf } from '../engines/sync/rclone/classify.ts';
-import type { RcClient } from '../engines/sync/rclone/rc-client.ts';
 import { syncPrefix } from '../engines/sync/sides/open-destination.ts';
 import { runSync, type SyncOutcome } from '../engines/sync/sync.ts';
 import type { HandlerDeps } from './deps.ts';
@@ -51,11 +50,10 @@ async function backUp(
     source: { connection: spec.source, sealed: start.source_secret_sealed },
     destination: { connection: spec.destination, sealed: start.destination_secret_sealed, prefix },
     crypt,
+    limitBps: options.bandwidth_limit_bps,
     flags: [`--transfers=${options.transfers}`, `--checkers=${options.checkers}`, ...retryFlags(spec.source.type)],
   };
   return withSync(context, deps, request, async ({ run, log, directory, source, destination }) => {
-    const { rc } = run.rclone;
-    const stopLimiting = await keepLimit(context, rc, options);
     const report = progressReporter(context, progressEventMs);
     let speed = 0;
     try {
@@ -87,6 +85,10 @@ async function backUp(
         brought: () => log.brought(),
       });
       context.progress(atEnd(outcome, speed));
+      if (outcome.damaged !== null) {
+        const version = formatVersion(outcome.damaged);
+        context.note(`the manifest of version ${version} is damaged: all was compared with what is there`);
+      }
       // An attempt before this one may have ended in the middle of an upload.
       if (outcome.hadUnfinished || start.epoch > 1) await abortLeftovers(context, deps, spec.destination, destination);
       tell(context, outcome);
@@ -94,8 +96,6 @@ async function backUp(
     } catch (error) {
       if (log.lastError !== null) context.note(`rclone: ${log.lastError}`);
       throw error;
-    } finally {
-      stopLimiting();
     }
   });
 }
@@ -118,42 +118,18 @@ function retryFlags(type: SourceType): string[] {
   return type === 'google_drive' || type === 'dropbox' ? [] : ['--low-level-retries=4'];
 }
 
-/** Holds rclone to the smaller of the job's limit and the Hub's, also when that changes. */
-async function keepLimit(
-  { bandwidth, signal, note }: Pick<RunContext<'backup'>, 'bandwidth' | 'signal' | 'note'>,
-  rc: RcClient,
-  { bandwidth_limit_bps: own }: SyncOptions,
-): Promise<() => void> {
-  const apply = async () => {
-    const limits = [own, bandwidth.limitBps].filter((limit) => limit !== null);
-    const rate = limits.length === 0 ? 'off' : `${Math.max(1, Math.floor(Math.min(...limits)))}B`;
-    await rc.call('core/bwlimit', { rate }, signal);
-  };
-  if (own !== null || bandwidth.limitBps !== null) await apply();
-  return bandwidth.onChange(() => {
-    apply().catch((error: unknown) => note(`the bandwidth limit could not be changed: ${String(error)}`));
-  });
-}
-
 function tell(context: RunContext<'backup'>, outcome: SyncOutcome): void {
-  for (const path of outcome.failed.slice(0, namedItems)) {
-    context.emit({
-      type: 'warning',
-      level: 'warn',
-      code: 'ITEM_UNREADABLE',
-      message_id: 'sync_item_failed',
-      params: { item: path.slice(0, 1024).toWellFormed() },
-    });
-  }
-  for (const _ of outcome.failed) context.countWarning();
-  if (!outcome.hasChanged && outcome.failed.length === 0) {
+  warnOf(context, outcome.failed, { code: 'ITEM_UNREADABLE', message_id: 'sync_item_failed' });
+  warnOf(context, outcome.unsupported, { code: 'ITEM_NAME_UNSUPPORTED', message_id: 'item_name_unsupported' });
+  const isWhole = outcome.failed.length + outcome.unsupported.length === 0;
+  if (!outcome.hasChanged && isWhole) {
     context.emit({ type: 'summary', level: 'info', code: 'NO_CHANGES', message_id: 'sync_no_changes', params: {} });
     return;
   }
   context.emit({
     type: 'summary',
     level: 'info',
-    code: outcome.failed.length === 0 ? 'COMPLETED_SUCCESS' : 'COMPLETED_WARNING',
+    code: isWhole ? 'COMPLETED_SUCCESS' : 'COMPLETED_WARNING',
     message_id: 'sync_done',
     params: {
       transfers: outcome.transfers,
@@ -162,6 +138,17 @@ function tell(context: RunContext<'backup'>, outcome: SyncOutcome): void {
       objects: outcome.objectCount,
     },
   });
+}
+
+function warnOf(
+  context: RunContext<'backup'>,
+  items: readonly string[],
+  what: Pick<EventDraft, 'code' | 'message_id'>,
+): void {
+  for (const path of items.slice(0, namedItems)) {
+    context.emit({ type: 'warning', level: 'warn', ...what, params: { item: path.slice(0, 1024).toWellFormed() } });
+  }
+  for (const _ of items) context.countWarning();
 }
 
 function resultOf(

@@ -166,7 +166,10 @@ function startOf({
 
 /** By the Hub's rule: a token that was made of an older one than is there now is dropped. */
 function renew(connection: KeptConnection, said: NonNullable<NotesRequest['connection']>): number | null {
-  if (said.connection_id !== connection.id || said.generation !== connection.generation) return null;
+  if (said.connection_id !== connection.id) return null;
+  const isRepeated = said.status === 'active' && said.token_sealed === connection.sealed;
+  if (isRepeated && said.generation === connection.generation - 1) return connection.generation;
+  if (said.generation !== connection.generation) return null;
   connection.status = said.status;
   if (said.status === 'active') {
     connection.sealed = said.token_sealed;

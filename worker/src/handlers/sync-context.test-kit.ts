@@ -14,10 +14,12 @@ import type { CryptSecret, SyncOptions } from '@xvault/shared/sync-options.ts';
 import { pino } from 'pino';
 import { readWorkerConfig, type WorkerConfig } from '../config.ts';
 import { ExportShelf } from '../downloads/export-shelf.ts';
+import { RestoreJournal } from '../engines/archive/restore-journal.ts';
 import { createAddressGuard } from '../net/guard.ts';
 import type { HandlerDeps } from './deps.ts';
 import type { RunContext } from './handler.ts';
 import { handleSyncBackup, type SyncSettings } from './sync-backup.ts';
+import { createTargetConnecting } from './target-connector.ts';
 
 /** A connection with the secret that the Hub would hand out sealed. */
 export interface WithSecret<Connection> {
@@ -82,7 +84,9 @@ export async function makeSyncPlatform(env: Readonly<Record<string, string>> = {
   const shelf = new ExportShelf(config.XVAULT_EXPORTS_DIR, async () => undefined);
   // The sync engine's handlers use these parts of a worker alone.
   const guard = createAddressGuard({ allow: config.XVAULT_ALLOW_NETWORKS });
-  const deps = { config, guard, workerId: 'worker-1', shelf } as unknown as HandlerDeps;
+  const targets = createTargetConnecting(config);
+  const journal = new RestoreJournal(join(config.XVAULT_WORKER_DATA_DIR, 'restores'));
+  const deps = { config, guard, workerId: 'worker-1', shelf, targets, journal } as unknown as HandlerDeps;
   const sealed = async (secret: unknown) =>
     secret === undefined || secret === null ? null : seal(JSON.stringify(secret), keys.recipient);
   let epoch = 0;

@@ -8,14 +8,13 @@ import type { ResultInput } from '@xvault/shared/run-kinds.ts';
 import { atDestination, freeBytes } from '../engines/sync/faults.ts';
 import { deleteFile, fetchFile, storeFile } from '../engines/sync/remote-files.ts';
 import type { HandlerDeps } from './deps.ts';
-import type { RunContext } from './handler.ts';
-import { type OpenedSync, withSync } from './sync-run.ts';
+import { type OpenedSync, type SyncContext, withSync } from './sync-run.ts';
 
 const probeBytes = 1024;
 
 /** Writes, reads and removes a small object at a destination that the sync engine alone writes to. Throws STORAGE_…, SSH_…. */
 export async function probeSyncDestination(
-  context: Pick<RunContext<'probe'>, 'start' | 'signal' | 'keep' | 'note'>,
+  context: SyncContext,
   connection: DestinationConnection,
   deps: Pick<HandlerDeps, 'config' | 'guard'>,
 ): Promise<ResultInput<'probe'>> {

@@ -5,7 +5,7 @@ import type { CryptSecret } from '@xvault/shared/sync-options.ts';
 import { openRunWithToken } from '../engines/sync/oauth/hand-on-token.ts';
 import type { RcloneRun } from '../engines/sync/open-run.ts';
 import type { LogLine } from '../engines/sync/rclone/log-line.ts';
-import { makeRunDirectory } from '../engines/sync/rclone/run-directory.ts';
+import { asDirectoryError, makeRunDirectory } from '../engines/sync/rclone/run-directory.ts';
 import { openDestination } from '../engines/sync/sides/open-destination.ts';
 import { openSource } from '../engines/sync/sides/open-source.ts';
 import type { Side } from '../engines/sync/sides/side.ts';
@@ -13,11 +13,17 @@ import { TransferLog } from '../engines/sync/transfer-log.ts';
 import type { AddressGuard } from '../net/guard.ts';
 import type { HandlerDeps } from './deps.ts';
 import type { RunContext } from './handler.ts';
+import { keySources } from './key-sources.ts';
 import { platformS3Of } from './platform-s3.ts';
+import { keepLimit } from './rclone-limit.ts';
 import { openSourceSecret } from './source-connector.ts';
 import { asKeyError, ConnectionKeeper, openDestinationSecret } from './sync-secrets.ts';
 
-type Context = Pick<RunContext<'backup'>, 'start' | 'signal' | 'keep' | 'note'>;
+/** What a run of the sync engine needs of its context. */
+export type SyncContext = Pick<RunContext<'backup'>, 'start' | 'signal' | 'keep' | 'note' | 'bandwidth' | 'emit'>;
+
+/** What rclone alone can restore to. */
+export type SyncTarget = Extract<SourceConnection, { type: 'webdav' | 'smb' }>;
 
 export interface SyncRequest {
   readonly source?: { readonly connection: SourceConnection; readonly sealed: string | null };
@@ -28,11 +34,13 @@ export interface SyncRequest {
     readonly prefix: string;
   };
   readonly target?: {
-    readonly connection: SourceConnection;
+    readonly connection: SyncTarget;
     readonly sealed: string | null;
     readonly path: string | null;
   };
   readonly crypt: CryptSecret | null;
+  /** Of the job; what the Hub allows holds beside it. */
+  readonly limitBps?: number | null;
   readonly flags?: readonly string[];
 }
 
@@ -47,7 +55,7 @@ export interface OpenedSync {
 
 /** Opens both ends and a private rclone between them, does the work, and takes it all away again, however the work went. */
 export async function withSync<T>(
-  context: Context,
+  context: SyncContext,
   deps: Pick<HandlerDeps, 'config' | 'guard'>,
   request: SyncRequest,
   work: (opened: OpenedSync) => Promise<T>,
@@ -56,6 +64,7 @@ export async function withSync<T>(
   const { signal } = context;
   const directory = await makeRunDirectory();
   const keeper = new ConnectionKeeper(context, config);
+  for (const [name, from] of Object.entries(keySources(request, context.start))) keeper.diagnose(name, from);
   const sides: Side[] = [];
   const opened = async (side: Promise<Side>) => {
     sides.push(await side);
@@ -90,19 +99,35 @@ export async function withSync<T>(
     const run = await openRunWithToken(options, (name, value) => keeper.diagnose(name, value));
     try {
       context.note(`rclone ${run.rclone.features.version}`);
-      await context.keep({ diagnostics: { 'rclone.version': run.rclone.features.version } });
-      return await work({ run, log, directory: directory.path, source, destination });
+      keeper.diagnose('rclone.version', run.rclone.features.version);
+      // Not waited for: it is asked for again at the end, and waits for this one then.
+      void keeper.tellDiagnostics();
+      const stopLimiting = await keepLimit(context, run.rclone.rc, request.limitBps ?? null);
+      try {
+        return await work({ run, log, directory: directory.path, source, destination });
+      } catch (error) {
+        throw asDialError(error, run.dialError());
+      } finally {
+        stopLimiting();
+      }
     } finally {
       await run.close();
-      await keeper.keepLeft(await run.tokenLeft());
+      await keeper.keepLeft(() => run.tokenLeft());
     }
   } catch (error) {
     await keeper.heard(error);
-    throw request.source === undefined ? error : asKeyError(error, request.source.connection);
+    const known = asDirectoryError(error);
+    throw request.source === undefined ? known : asKeyError(known, request.source.connection);
   } finally {
     await Promise.allSettled([keeper.tellDiagnostics(), ...sides.map((side) => side.close())]);
     await directory.remove();
   }
+}
+
+/** rclone only says that a server is lost; the run's proxy may know why. */
+function asDialError(error: unknown, dialError: XVaultError | null): unknown {
+  if (!(error instanceof XVaultError) || error.code !== 'SOURCE_LOST' || dialError === null) return error;
+  return new XVaultError(dialError.code, { detail: `${error.detail}; ${dialError.detail}`, cause: error });
 }
 
 async function openPlace(
@@ -119,24 +144,9 @@ async function openPlace(
   return openDestination(connection, secret, prefix, { ...common, ...more });
 }
 
-/** The same source at another path. For a bucket the path is a prefix of keys. Throws RESTORE_TARGET_UNSUPPORTED. */
+/** The same source at another path. */
 function atPath({ connection, sealed, path }: NonNullable<SyncRequest['target']>): NonNullable<SyncRequest['source']> {
-  const { type } = connection;
-  if (type === 'google_drive' || type === 'dropbox') {
-    // What was granted is to read.
-    throw new XVaultError('RESTORE_TARGET_UNSUPPORTED', { detail: `${type} is read only` });
-  }
   if (path === null) return { connection, sealed };
-  const { config } = connection;
-  if (type === 's3') {
-    return {
-      connection: { ...connection, config: { ...connection.config, prefix: path.replace(/^\/+/, '') } },
-      sealed,
-    };
-  }
-  if ('path' in config) {
-    const own = type === 'webdav' || type === 'smb' ? path.replace(/^\/+/, '') : path;
-    return { connection: sourceConnection.parse({ ...connection, config: { ...config, path: own } }), sealed };
-  }
-  throw new XVaultError('RESTORE_TARGET_UNSUPPORTED', { detail: `${type} has no paths` });
+  const config = { ...connection.config, path: path.replace(/^\/+/, '') };
+  return { connection: sourceConnection.parse({ ...connection, config }), sealed };
 }

@@ -8,7 +8,9 @@ import { type CryptSecret, cryptSecret } from '@xvault/shared/sync-options.ts';
 import { identityToRecipient } from 'age-encryption';
 import { z } from 'zod';
 import type { WorkerConfig } from '../config.ts';
+import { actsByKey, keyCode } from '../engines/sync/oauth/key-code.ts';
 import type { CloudLogin } from '../engines/sync/sides/cloud-side.ts';
+import { openSealed, openSecretOfDestination } from '../storage/open-sealed.ts';
 import type { RunContext } from './handler.ts';
 
 /** What a run that acts by a connection is part of. */
@@ -16,31 +18,35 @@ export type Keeping = Pick<RunContext<'backup'>, 'start' | 'keep' | 'note'>;
 
 const revokedCodes: readonly string[] = ['CONNECTION_REAUTHORIZE', 'ERR_GDRIVE_REFRESH_PRECHECK'];
 
-/** Throws ERR_DECRYPT_SOURCE_CONFIG. */
+/** Throws ERR_DECRYPT_DEST_ACCESS_KEY where what was sealed has no access key, ERR_DECRYPT_DEST_SECRET_KEY. */
 export async function openDestinationSecret(
   type: DestinationType,
   sealed: string | null,
   config: WorkerConfig,
 ): Promise<unknown> {
-  const schema = destinationSecrets[type];
+  const schema: z.ZodType | null = destinationSecrets[type];
   if (schema === null) return {};
-  if (sealed === null) throw new XVaultError('ERR_DECRYPT_SOURCE_CONFIG', { detail: 'the destination has no secret' });
-  const parsed = schema.safeParse(JSON.parse(await unseal(sealed, [config.XVAULT_CREDENTIALS_IDENTITY])));
-  if (!parsed.success) throw new XVaultError('ERR_DECRYPT_SOURCE_CONFIG', { detail: 'the secret has another shape' });
-  return parsed.data;
+  return openSecretOfDestination(schema, sealed, [config.XVAULT_CREDENTIALS_IDENTITY]);
 }
 
-/** Password of the job's crypt; null where it does not encrypt. Throws ERR_DECRYPT_SOURCE_CONFIG. */
+/** Password of the job's crypt; null where it does not encrypt. Throws ERR_DECRYPT_CRYPT_KEY. */
 export async function openCryptSecret(
   isEncrypted: boolean,
   { job_secret_sealed: sealed }: StartResponse,
   config: WorkerConfig,
 ): Promise<CryptSecret | null> {
   if (!isEncrypted) return null;
-  if (sealed == null) throw new XVaultError('ERR_DECRYPT_SOURCE_CONFIG', { detail: 'the job has no key' });
-  const parsed = cryptSecret.safeParse(JSON.parse(await unseal(sealed, [config.XVAULT_CREDENTIALS_IDENTITY])));
-  if (!parsed.success) throw new XVaultError('ERR_DECRYPT_SOURCE_CONFIG', { detail: 'the key has another shape' });
+  const identities = [config.XVAULT_CREDENTIALS_IDENTITY];
+  const opened = await openSealed(sealed ?? null, identities, 'ERR_DECRYPT_CRYPT_KEY');
+  const parsed = cryptSecret.safeParse(opened);
+  if (!parsed.success) throw new XVaultError('ERR_DECRYPT_CRYPT_KEY', { detail: 'the key has another shape' });
   return parsed.data;
+}
+
+interface RenewedToken {
+  readonly token: OauthToken;
+  readonly connectionId: string;
+  readonly sealed: string;
 }
 
 /** How the run signs in to a provider; a renewed token is sealed and kept at the Hub at once. */
@@ -48,8 +54,13 @@ export class ConnectionKeeper {
   readonly #context: Keeping;
   readonly #config: WorkerConfig;
   readonly #diagnostics: NonNullable<NotesRequest['diagnostics']> = {};
+  /** The diagnostics that the Hub has. */
+  #told = '{}';
+  #telling: Promise<void> = Promise.resolve();
   #generation: number;
+  /** That the Hub has. */
   #token: OauthToken | null = null;
+  #unanswered: RenewedToken | null = null;
 
   constructor(context: Keeping, config: WorkerConfig) {
     this.#context = context;
@@ -75,7 +86,7 @@ export class ConnectionKeeper {
       connection:
         connection == null ? null : { status: connection.status, tokenJson: await this.#unsealed(connection) },
       reusesToken,
-      onToken: (token) => this.keepToken(token),
+      onToken: (token) => this.#keepToken(token),
       diagnose: (name, value) => this.diagnose(name, value),
     };
   }
@@ -85,29 +96,47 @@ export class ConnectionKeeper {
     this.#diagnostics[name] = value;
   }
 
-  /** Does nothing when it is the token that was kept last. */
-  async keepToken(token: OauthToken): Promise<void> {
+  /** Does nothing when it is the token that was kept last. Where the Hub does not answer, {@link keepLeft} tries again. */
+  async #keepToken(token: OauthToken): Promise<void> {
+    // As it was sealed then: the Hub may have it, and knows it by that.
+    if (this.#unanswered !== null) await this.#handOver(this.#unanswered);
     const { connection } = this.#context.start;
     if (connection == null || isSame(token, this.#token)) return;
     const recipient = await identityToRecipient(this.#config.XVAULT_CREDENTIALS_IDENTITY);
-    const { generation } = await this.#context.keep({
-      connection: {
-        status: 'active',
-        connection_id: connection.connection_id,
-        generation: this.#generation,
-        token_sealed: await seal(JSON.stringify(token), recipient),
-        access_expires_at: new Date(token.expiry).toISOString(),
-      },
+    await this.#handOver({
+      token,
+      connectionId: connection.connection_id,
+      sealed: await seal(JSON.stringify(token), recipient),
     });
+  }
+
+  async #handOver(renewed: RenewedToken): Promise<void> {
+    const { token, connectionId, sealed } = renewed;
+    const connection = {
+      status: 'active' as const,
+      connection_id: connectionId,
+      generation: this.#generation,
+      token_sealed: sealed,
+      access_expires_at: new Date(token.expiry).toISOString(),
+    };
+    const kept = await this.#keep({ connection }, 'the renewed token');
+    this.#unanswered = kept === null ? renewed : null;
+    if (kept === null) return;
     this.#token = token;
+    const { generation } = kept;
     if (generation === null) this.#context.note('the connection was signed in anew meanwhile: this token is not kept');
     else this.#generation = generation;
   }
 
-  /** What rclone left of its config, which has the token that it renewed last. */
-  async keepLeft(text: string | null): Promise<void> {
-    const token = text === null ? null : readToken(text);
-    if (token !== null) await this.keepToken(token);
+  /** What rclone left of its config, which has the token that it renewed last. What fails is told and ends no run. */
+  async keepLeft(left: () => Promise<string | null>): Promise<void> {
+    try {
+      const text = await left();
+      const token = text === null ? null : readToken(text);
+      if (token !== null) await this.#keepToken(token);
+    } catch (error) {
+      this.#context.note(`what rclone left of the token could not be kept: ${String(error)}`);
+    }
   }
 
   /** Lets the Hub know when an error says that the provider no longer takes the token. */
@@ -120,7 +149,8 @@ export class ConnectionKeeper {
     const { connection } = this.#context.start;
     if (connection == null) return;
     const { connection_id } = connection;
-    await this.#context.keep({ connection: { status: 'reauthorize', connection_id, generation: this.#generation } });
+    const revoked = { status: 'reauthorize' as const, connection_id, generation: this.#generation };
+    await this.#keep({ connection: revoked }, 'that the provider refused the connection');
   }
 
   async #unsealed({ token_sealed }: NonNullable<StartResponse['connection']>): Promise<string> {
@@ -129,17 +159,32 @@ export class ConnectionKeeper {
     return text;
   }
 
-  /** Says what is known of the keys so far; never the keys. */
-  async tellDiagnostics(): Promise<void> {
-    if (Object.keys(this.#diagnostics).length > 0) await this.#context.keep({ diagnostics: this.#diagnostics });
+  /** Says what is known of the keys so far; never the keys. What was asked for before it is waited for as well. */
+  tellDiagnostics(): Promise<void> {
+    this.#telling = this.#telling.then(async () => {
+      const diagnostics = { ...this.#diagnostics };
+      const text = JSON.stringify(diagnostics);
+      if (text === this.#told) return;
+      if ((await this.#keep({ diagnostics }, 'the diagnostics')) !== null) this.#told = text;
+    });
+    return this.#telling;
+  }
+
+  /** Null where the Hub could not be told; how the run ends is not for that to say. */
+  async #keep(notes: Parameters<Keeping['keep']>[0], what: string): Promise<{ generation: number | null } | null> {
+    try {
+      return await this.#context.keep(notes);
+    } catch (error) {
+      this.#context.note(`${what} could not be kept: ${String(error)}`);
+      return null;
+    }
   }
 }
 
-/** A service account has no connection to sign in to again: while it acts, its key was refused. */
-export function asKeyError(error: unknown, { config }: SourceConnection): unknown {
-  const actsByKey = 'connection_id' in config && config.connection_id === null;
-  if (!actsByKey || !(error instanceof XVaultError) || error.code !== 'CONNECTION_REAUTHORIZE') return error;
-  return new XVaultError('SOURCE_AUTH_FAILED', { detail: error.detail ?? error.code, cause: error });
+/** Of a source that is read by a service account: what is its key's fault, said so. */
+export function asKeyError(error: unknown, source: SourceConnection): unknown {
+  if (!actsByKey(source) || !(error instanceof XVaultError) || keyCode(error.code) === error.code) return error;
+  return new XVaultError(keyCode(error.code), { detail: error.detail ?? error.code, cause: error });
 }
 
 function readToken(text: string): OauthToken | null {

@@ -1,69 +1,78 @@
 import { XVaultError } from '@xvault/shared/errors.ts';
-import type { ExportFormat } from '@xvault/shared/restore-targets.ts';
+import type { ExportFormat, RestoreTarget } from '@xvault/shared/restore-targets.ts';
 import type { ResultInput, RunKind, ValidationLevel } from '@xvault/shared/run-kinds.ts';
 import type { SnapshotRef } from '@xvault/shared/snapshots.ts';
 import type { SourceConnection } from '@xvault/shared/sources.ts';
+import { openRcloneTarget } from '../connectors/rclone/target.ts';
+import type { TargetOptions } from '../connectors/target.ts';
 import { writeExportFile } from '../engines/archive/restore.ts';
-import { renameMark } from '../engines/archive/restore-rename.ts';
 import { exportVersion } from '../engines/sync/export.ts';
 import { atDestination } from '../engines/sync/faults.ts';
 import { parseVersion, type Version } from '../engines/sync/layout.ts';
-import { toProgress } from '../engines/sync/progress.ts';
 import type { VersionStore } from '../engines/sync/resolve.ts';
-import { restoreVersion } from '../engines/sync/restore.ts';
 import { retainVersions } from '../engines/sync/retain.ts';
 import { requireSentinel } from '../engines/sync/sentinel.ts';
 import { type SyncValidation, validateVersion } from '../engines/sync/validate.ts';
+import { VersionOrigin } from '../engines/sync/version-origin.ts';
 import type { HandlerDeps } from './deps.ts';
 import type { RunContext } from './handler.ts';
-import { progressReporter, statusReporter } from './progress-reporter.ts';
+import { statusReporter } from './progress-reporter.ts';
+import { restoreToNewDirectory } from './restore-directory.ts';
+import { restoreToSource } from './restore-source.ts';
 import { abortLeftovers } from './sync-leftovers.ts';
-import { type OpenedSync, type SyncRequest, withSync } from './sync-run.ts';
+import { type OpenedSync, type SyncRequest, type SyncTarget, withSync } from './sync-run.ts';
 import { openCryptSecret } from './sync-secrets.ts';
 import { tellValidation } from './tell-validation.ts';
 
 const progressEventMs = 2_000;
 const namedItems = 1000;
+/** What a run that goes on beside this one has begun to upload is younger. */
+const leftoverAgeMs = 24 * 3600_000;
 
 /** Brings a version of the sync engine, or some of it, to a source, a directory or an export. */
 export async function handleSyncRestore(
   context: RunContext<'restore'>,
   deps: HandlerDeps,
 ): Promise<ResultInput<'restore'>> {
-  const { spec, start } = context;
-  if (spec.target.type === 'export') return exportToShelf(context, deps, spec.target.format);
-  const { connection, overwrite, path } = targetOf(spec.target);
-  const target = { connection, sealed: start.target_secret_sealed, path };
-  return withVersion(context, deps, spec.snapshot, { target }, async ({ run, log, version, store }) => {
-    const report = progressReporter(context, progressEventMs);
-    const restored = await restoreVersion({
-      store,
-      version,
-      paths: spec.paths,
-      tgtFs: run.tgtFs,
-      overwrite,
-      mark: renameMark(Date.now(), start.run_id),
-      dryRun: spec.dry_run,
-      onStats: (stats) => report(toProgress(stats)),
-      takeItemErrors: () => log.takeItemErrors(),
-    });
-    for (const item of restored.failed) {
-      context.countWarning();
-      if (restored.failed.indexOf(item) >= namedItems) continue;
-      const params = { item: item.slice(0, 1024).toWellFormed() };
-      context.emit({
-        type: 'warning',
-        level: 'warn',
-        code: 'ITEM_NOT_RESTORED',
-        message_id: 'item_not_restored',
-        params,
-      });
-    }
-    const { fileCount, bytes, actions, changes } = restored;
-    tellRestored(context, { files: fileCount, bytes });
-    const done = spec.dry_run ? { file_count: 0, bytes: 0 } : { file_count: fileCount, bytes };
-    return { kind: 'restore', ...done, export: null, actions, changes: [...changes] };
+  const { target } = context.spec;
+  switch (target.type) {
+    case 'export':
+      return exportToShelf(context, deps, target.format);
+    case 'directory':
+    case 'source':
+      return restoreFiles(context, deps, target);
+    case 'database':
+      throw new XVaultError('RESTORE_TARGET_UNSUPPORTED', { detail: 'the sync engine has no databases' });
+  }
+}
+
+/** By the same way as what the archive engine restores; through rclone only to what it alone reaches. */
+function restoreFiles(
+  context: RunContext<'restore'>,
+  deps: HandlerDeps,
+  target: Extract<RestoreTarget, { type: 'directory' | 'source' }>,
+): Promise<ResultInput<'restore'>> {
+  const { spec, start, signal } = context;
+  const reached = target.type === 'source' ? reachedByRclone(target.source) : null;
+  const at = target.type === 'source' ? target.path : null;
+  const opening = reached && { target: { connection: reached, sealed: start.target_secret_sealed, path: at } };
+  return withVersion(context, deps, spec.snapshot, opening ?? {}, async ({ run, version, store }) => {
+    const onProgress = statusReporter(context, progressEventMs);
+    const origin = new VersionOrigin(store, version, spec.paths);
+    const asked = { origin, onProgress };
+    const connect = ({ tag }: TargetOptions) => openRcloneTarget({ rc: run.rclone.rc, fs: run.tgtFs, tag, signal });
+    const result =
+      target.type === 'directory'
+        ? await restoreToNewDirectory(context, deps, { ...asked, target })
+        : await restoreToSource(context, deps, { ...asked, target, ...(reached && { connect }) });
+    tellUnfit(context, origin.unfit);
+    tellRestored(context, { files: result.file_count, bytes: result.bytes });
+    return result;
   });
+}
+
+function reachedByRclone(source: SourceConnection): SyncTarget | null {
+  return source.type === 'webdav' || source.type === 'smb' ? source : null;
 }
 
 /** Puts objects of a version into one file to download, on this worker's shelf. */
@@ -77,7 +86,7 @@ function exportToShelf(
   if (format === 'encrypted') throw new XVaultError('RESTORE_TARGET_UNSUPPORTED', { detail: 'there is no artifact' });
   if (exportId === null || expiresAt === null) throw new Error('the Hub gave no export id');
   return withVersion(context, deps, snapshot, {}, async ({ version, store }) => {
-    const { stream, fileName, fileCount, bytes } = await exportVersion({
+    const { stream, fileName, fileCount, bytes, unfit } = await exportVersion({
       store,
       version,
       paths: spec.paths,
@@ -88,10 +97,22 @@ function exportToShelf(
     await deps.shelf.prepare(exportId, expiresAt);
     const options = { exportsDir: deps.shelf.root, exportId, fileName, epoch: start.epoch, signal };
     const { sizeBytes, sha256 } = await writeExportFile(stream, options);
+    tellUnfit(context, unfit);
     tellRestored(context, { files: fileCount, bytes });
     const file = { size_bytes: sizeBytes, sha256, file_name: fileName };
     return { kind: 'restore', file_count: fileCount, bytes, export: file };
   });
+}
+
+/** Keys that cannot be paths are left out. */
+function tellUnfit(context: RunContext<'restore'>, keys: readonly string[]): void {
+  for (const [index, key] of keys.entries()) {
+    context.countWarning();
+    if (index >= namedItems) continue;
+    const params = { item: key.slice(0, 1024).toWellFormed() };
+    const event = { type: 'warning', level: 'warn', code: 'ITEM_NOT_RESTORED' } as const;
+    context.emit({ ...event, message_id: 'item_not_restored', params });
+  }
 }
 
 function tellRestored({ emit, spec }: RunContext<'restore'>, params: { files: number; bytes: number }): void {
@@ -104,7 +125,8 @@ export async function handleSyncValidation(
   context: RunContext<'validation'>,
   deps: HandlerDeps,
 ): Promise<ResultInput<'validation'>> {
-  return tellValidation(context, await judge(context, deps), 'validation_passed');
+  const passed = context.spec.level === 'quick' ? 'validation_passed_listed' : 'validation_passed';
+  return tellValidation(context, await judge(context, deps), passed);
 }
 
 async function judge(context: RunContext<'validation'>, deps: HandlerDeps): Promise<ResultInput<'validation'>> {
@@ -148,8 +170,8 @@ export async function handleSyncRetention(
   const { snapshot, keep_versions } = context.spec;
   return withVersion(context, deps, snapshot, {}, async ({ store, version, destination }) => {
     const keep = keep_versions.map(requireVersion);
-    await abortLeftovers(context, deps, snapshot.destination, destination);
-    const removed = await retainVersions(store, version, keep);
+    await abortLeftovers(context, deps, snapshot.destination, destination, leftoverAgeMs);
+    const removed = await retainVersions(store, version, keep, snapshot.manifest_sha256);
     context.note(`removed ${removed.removedVersions} versions and ${removed.removedObjects} objects`);
     return { kind: 'retention' };
   });
@@ -179,6 +201,8 @@ export async function withVersion<T, K extends RunKind>(
   const sealed = start.destination_secret_sealed;
   const request: SyncRequest = {
     ...more,
+    // What a server refuses so often, it refuses; the whole is tried again anyway. Not so what a WebDAV server locks while it writes.
+    flags: more.target === undefined ? ['--low-level-retries=4'] : [],
     destination: { connection: snapshot.destination, sealed, prefix: locator.prefix },
     crypt: await openCryptSecret(start.job_secret_sealed != null, start, deps.config),
   };
@@ -198,19 +222,4 @@ function requireVersion(text: string): Version {
   const version = parseVersion(text);
   if (version === undefined) throw new XVaultError('ARTIFACT_MISSING', { detail: `${text} is no version` });
   return version;
-}
-
-function targetOf(target: RunContext<'restore'>['spec']['target']): {
-  readonly connection: SourceConnection;
-  readonly overwrite: 'never' | 'if_newer' | 'always' | 'rename';
-  readonly path: string | null;
-} {
-  switch (target.type) {
-    case 'source':
-      return { connection: target.source, overwrite: target.overwrite, path: target.path };
-    case 'directory':
-      return { connection: { type: 'local', config: { path: target.path } }, overwrite: 'never', path: null };
-    default:
-      throw new XVaultError('RESTORE_TARGET_UNSUPPORTED', { detail: `target ${target.type}` });
-  }
 }

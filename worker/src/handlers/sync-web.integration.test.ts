@@ -297,7 +297,7 @@ describe('servers with TLS', () => {
 
   it('are refused as a destination', async () => {
     const to = toBucket('https://s3.example.test', 'bucket');
-    await expectFault(job(fromDisk(await folderOf(files)), to), 'STORAGE_UNREACHABLE');
+    await expectFault(job(fromDisk(await folderOf(files)), to), 'STORAGE_TLS_FAILED');
   });
 
   it('a run that is cancelled leaves no connection', async () => {

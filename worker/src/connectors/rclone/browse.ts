@@ -3,13 +3,14 @@ import { XVaultError } from '@xvault/shared/errors.ts';
 import type { ResultInput } from '@xvault/shared/run-kinds.ts';
 import { isWithin, type SourceConnection, sourceConnection } from '@xvault/shared/sources.ts';
 import { z } from 'zod';
-import { listRoot, type RcloneLink, sourceError } from './link.ts';
+import { type RcloneLink, sourceError } from './link.ts';
 
 type Found = Omit<Extract<ResultInput<'probe'>['probe'], { type: 'browse' }>, 'type'>;
 type Item = Found['items'][number];
 
 const drives = z.array(z.object({ id: z.string(), name: z.string() }));
-const listedIds = z.object({ list: z.array(z.object({ Name: z.string(), ID: z.string() })).nullable() });
+const listedFolder = z.object({ Name: z.string(), ID: z.string().optional() });
+const listedFolders = z.object({ list: z.array(listedFolder).nullable() });
 
 /** The source, pointed at what is to be listed. Throws PATH_NOT_ALLOWED. */
 export function toBrowse(source: SourceConnection, { what, parent }: BrowseRequest): SourceConnection {
@@ -48,12 +49,12 @@ export async function browseLink(
   return pageOf(items, request);
 }
 
-async function sharedDrives({ rc, fs }: RcloneLink, signal: AbortSignal): Promise<Item[]> {
+async function sharedDrives(link: RcloneLink, signal: AbortSignal): Promise<Item[]> {
   try {
-    const answer = await rc.call('backend/command', { command: 'drives', fs }, signal);
+    const answer = await link.rc.call('backend/command', { command: 'drives', fs: link.fs }, signal);
     return drives.parse(z.object({ result: z.unknown() }).parse(answer).result ?? []);
   } catch (error) {
-    throw sourceError(error, 'listing shared drives');
+    throw sourceError(link, error, 'listing shared drives');
   }
 }
 
@@ -64,19 +65,22 @@ async function directories(
   signal: AbortSignal,
 ): Promise<Item[]> {
   // Above a bucket or share there is the server.
-  if (request.what === 'buckets') return named(await listRoot({ ...link, fs: 'src:' }, signal), '');
-  if (source.type === 'google_drive') return foldersOfDrive(link, signal);
-  return named(await listRoot(link, signal), parentOf(source, request));
+  const isBuckets = request.what === 'buckets';
+  const found = await listFolders(isBuckets ? { ...link, fs: 'src:' } : link, signal);
+  // Folders of a drive are known by their ids: names need not be unique.
+  if (source.type === 'google_drive') return found.map(({ ID: id = '', Name: name }) => ({ id, name }));
+  const before = isBuckets ? '' : parentOf(source, request);
+  return found.map(({ Name: name }) => ({ id: `${before}${name}`, name }));
 }
 
-/** Folders of a drive are known by their ids: names need not be unique. */
-async function foldersOfDrive({ rc, fs }: RcloneLink, signal: AbortSignal): Promise<Item[]> {
+/** Without what costs a request for each object on some backends. */
+async function listFolders(link: RcloneLink, signal: AbortSignal): Promise<z.infer<typeof listedFolder>[]> {
   try {
     const opt = { dirsOnly: true, noModTime: true, noMimeType: true };
-    const { list } = listedIds.parse(await rc.call('operations/list', { fs, remote: '', opt }, signal));
-    return (list ?? []).map(({ ID: id, Name: name }) => ({ id, name }));
+    const answer = await link.rc.call('operations/list', { fs: link.fs, remote: '', opt }, signal);
+    return listedFolders.parse(answer).list ?? [];
   } catch (error) {
-    throw sourceError(error, 'listing folders');
+    throw sourceError(link, error, 'listing folders');
   }
 }
 
@@ -84,10 +88,6 @@ function parentOf({ type, config }: SourceConnection, { parent }: BrowseRequest)
   if (type === 'local' && 'path' in config) return `${(parent === '' ? config.path : parent).replace(/\/+$/, '')}/`;
   if (type === 'sftp' || type === 'ssh' || type === 'ftp') return `${parent.replace(/\/+$/, '')}/`;
   return parent === '' ? '' : `${parent.replace(/\/+$/, '')}/`;
-}
-
-function named(listed: readonly { readonly path: string; readonly isDirectory: boolean }[], before: string): Item[] {
-  return listed.flatMap(({ path, isDirectory }) => (isDirectory ? [{ id: `${before}${path}`, name: path }] : []));
 }
 
 /** The cursor is the last item of the page before, so that what comes and goes meanwhile doubles nothing. */

@@ -1,5 +1,6 @@
-import { XVaultError } from '@xvault/shared/errors.ts';
+import { type ErrorCode, XVaultError } from '@xvault/shared/errors.ts';
 import { type ListedObject, listObjects } from '../../engines/sync/listing.ts';
+import { keyCode } from '../../engines/sync/oauth/key-code.ts';
 import { type Classified, classify } from '../../engines/sync/rclone/classify.ts';
 import { type RcClient, RcError } from '../../engines/sync/rclone/rc-client.ts';
 
@@ -9,6 +10,8 @@ export interface RcloneLink {
   /** What names are put behind, and its root. */
   readonly fs: string;
   readonly type: string;
+  /** It is read by a service account, which no one can sign in anew. */
+  readonly actsByKey: boolean;
   /** Of rclone. */
   readonly version: string;
   /** What rclone's log last said of an item; the answers of its calls say less. */
@@ -27,16 +30,18 @@ export async function listRoot(link: RcloneLink, signal: AbortSignal): Promise<L
   try {
     return await listDirectory(link, '', signal);
   } catch (error) {
-    throw sourceError(error, 'listing the root');
+    throw sourceError(link, error, 'listing the root');
   }
 }
 
-export function sourceError(error: unknown, what: string): unknown {
+export function sourceError(link: Pick<RcloneLink, 'actsByKey'>, error: unknown, what: string): unknown {
   if (!(error instanceof RcError)) return error;
-  return new XVaultError(classify(error.words).source, {
-    detail: `${what}: ${error.words}`.slice(0, 2000),
-    cause: error,
-  });
+  const detail = `${what}: ${error.words}`.slice(0, 2000);
+  return new XVaultError(codeOf(link, classify(error.words)), { detail, cause: error });
+}
+
+export function codeOf({ actsByKey }: Pick<RcloneLink, 'actsByKey'>, { source }: Classified): ErrorCode {
+  return actsByKey ? keyCode(source) : source;
 }
 
 /** Worth another try: the way to the server, or the server's patience. */

@@ -3,7 +3,7 @@ import { XVaultError } from '@xvault/shared/errors.ts';
 import { classify } from '../../engines/sync/rclone/classify.ts';
 import { RcError } from '../../engines/sync/rclone/rc-client.ts';
 import type { FileStream, ItemCode, ReadResult, SkippedItem, SourceEntry } from '../connector.ts';
-import { isPassing, listDirectory, type RcloneLink, sourceError } from './link.ts';
+import { codeOf, isPassing, listDirectory, type RcloneLink, sourceError } from './link.ts';
 
 const tries = 4;
 /** Some backends cut the answer off where they may not read a file, and say no more. */
@@ -135,9 +135,10 @@ async function whatNow(
   }
   // The item's own fault only if the rest can still be reached.
   await listDirectory(link, '', signal).catch((gone: unknown) => {
-    throw sourceError(gone, 'the source does not answer any more');
+    throw sourceError(link, gone, 'the source does not answer any more');
   });
-  if (told.event !== 'ERROR_INTERNAL' && !isCut) throw new XVaultError(told.source, { detail: words, cause: error });
+  if (told.event !== 'ERROR_INTERNAL' && !isCut)
+    throw new XVaultError(codeOf(link, told), { detail: words, cause: error });
   return skip(listed, 'ITEM_UNREADABLE', words);
 }
 

@@ -48,7 +48,7 @@ export function listTree(link: RcloneLink, { filter, signal }: ListOptions): Asy
         return toEntries(await listDirectory(link, directory, signal));
       } catch (error) {
         const isItem = error instanceof RcError && depth > 0 && isItemError(classify(error.words));
-        if (!isItem) throw sourceError(error, 'listing a directory');
+        if (!isItem) throw sourceError(link, error, 'listing a directory');
         return [{ path, skipped: 'ITEM_UNREADABLE', detail: error.words.slice(0, 500) }];
       }
     },

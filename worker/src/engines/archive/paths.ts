@@ -31,8 +31,12 @@ export function parentOf(path: Buffer): Buffer {
  * parts, NUL. The root itself, `.`, is let through.
  */
 export function demandSafePath(path: Buffer): void {
-  if (isRootPath(path)) return;
+  if (isRootPath(path) || isSafePath(path)) return;
+  throw new XVaultError('ARTIFACT_CORRUPT', { detail: `unsafe path in the index: ${pathToText(path)}` });
+}
+
+/** Whether every part of it is a name. */
+export function isSafePath(path: Buffer): boolean {
   const parts = pathKey(path).split('/');
-  const bad = parts.some((part) => part === '' || part === '.' || part === '..' || part.includes('\0'));
-  if (bad) throw new XVaultError('ARTIFACT_CORRUPT', { detail: `unsafe path in the index: ${pathToText(path)}` });
+  return !parts.some((part) => part === '' || part === '.' || part === '..' || part.includes('\0'));
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startChild } from '../../process/run-child.ts';
 import { type RestoreResult, restoreToDirectory } from './restore-directory.ts';
+import { artifactOrigin } from './restore-origin.ts';
 import {
   bytesOf,
   defaultMtimeNs,
@@ -39,8 +40,7 @@ async function restore(snapshot: TestSnapshot, asked: Asked = {}): Promise<Resto
   const reader = await snapshot.open();
   try {
     return await restoreToDirectory({
-      reader,
-      paths: asked.paths ?? null,
+      origin: artifactOrigin(reader, asked.paths ?? null),
       targetPath: asked.target ?? join(allowed, 'target'),
       allowedRoots: [allowed],
       allowSetuid: asked.allowSetuid ?? false,
@@ -277,7 +277,11 @@ describe('restoring a directory', () => {
     const reader = await snapshot.open();
     const signal = new AbortController().signal;
     const common = { allowedRoots: [allowed], allowSetuid: false, runId: 'run', epoch: 1, signal };
-    await restoreToDirectory({ ...common, reader, paths: ['small'], targetPath: join(allowed, 'target') });
+    await restoreToDirectory({
+      ...common,
+      origin: artifactOrigin(reader, ['small']),
+      targetPath: join(allowed, 'target'),
+    });
     await reader.close();
     expect(await readFile(join(allowed, 'target/small'), 'utf8')).toBe('wanted');
     expect(reader.bytesRead).toBeLessThan(10_000_000);
@@ -407,7 +411,11 @@ describe('a restore that fails', () => {
     };
     const signal = new AbortController().signal;
     const common = { allowedRoots: [allowed], allowSetuid: false, runId: 'run', epoch: 1, signal };
-    const restoring = restoreToDirectory({ ...common, reader, paths: null, targetPath: join(allowed, 'target') });
+    const restoring = restoreToDirectory({
+      ...common,
+      origin: artifactOrigin(reader, null),
+      targetPath: join(allowed, 'target'),
+    });
     await expect(restoring).rejects.toMatchObject({ code: 'STORAGE_FULL' });
     await reader.close();
     await expectNothingLeft();

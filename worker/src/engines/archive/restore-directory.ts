@@ -1,23 +1,20 @@
 import { type FileHandle, mkdir, open, readdir, rename, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { XVaultError } from '@xvault/shared/errors.ts';
-import type { ArtifactReader } from '../../artifact/artifact-reader.ts';
 import { errnoOf, syncDirectory } from '../../storage/local-fs-sync.ts';
 import { anchorKey } from './restore-anchors.ts';
-import { fillEntries } from './restore-contents.ts';
 import { extractDeep, shallowEntries } from './restore-deep.ts';
-import { type RestoreEntry, restoreEntries } from './restore-entries.ts';
+import type { RestoreEntry } from './restore-entries.ts';
 import { extractTar, removeTree, syncFileSystem } from './restore-extract.ts';
 import type { RestoreJournal } from './restore-journal.ts';
-import { planRestore, type RestorePlan } from './restore-plan.ts';
+import { demandUnmoved, type RestoreOrigin } from './restore-origin.ts';
+import type { RestorePlan } from './restore-plan.ts';
 import { type OnRestoreProgress, RestoreProgress } from './restore-progress.ts';
 import { tarStream } from './restore-tar.ts';
 import { prepareTarget, type RestoreTarget, removeMadeParents } from './restore-target.ts';
 
 export interface DirectoryRestoreOptions {
-  readonly reader: ArtifactReader;
-  /** Snapshot paths as text, directories with all below them; null restores all. */
-  readonly paths: readonly string[] | null;
+  readonly origin: RestoreOrigin;
   /** Absolute; must not exist, or be an empty directory. */
   readonly targetPath: string;
   /** Directories that targets must be inside of. */
@@ -47,8 +44,8 @@ export interface RestoreResult {
  * RESTORE_FAILED, ARTIFACT_…; the signal's reason when aborted.
  */
 export async function restoreToDirectory(options: DirectoryRestoreOptions): Promise<RestoreResult> {
-  const { reader, paths, allowSetuid, journal, signal } = options;
-  const plan = await planRestore(reader, paths, { allowSetuid, signal });
+  const { origin, allowSetuid, journal, signal } = options;
+  const plan = await origin.plan({ allowSetuid, signal });
   const { fileCount, totalBytes: bytes, entryCount, setuidDropped } = plan;
   const result = { fileCount, bytes, entryCount, setuidDropped };
   // An earlier attempt did it all, and only its word did not get through.
@@ -62,6 +59,7 @@ export async function restoreToDirectory(options: DirectoryRestoreOptions): Prom
     await mkdir(staging, { mode: 0o700 });
     await journal?.made(options, staging, target.path);
     await fillStaging(staging, plan, options);
+    await demandUnmoved(origin);
     await syncFileSystem(staging, signal);
     await publish(staging, target);
   } catch (error) {
@@ -75,11 +73,11 @@ export async function restoreToDirectory(options: DirectoryRestoreOptions): Prom
 }
 
 async function fillStaging(staging: string, plan: RestorePlan, options: DirectoryRestoreOptions): Promise<void> {
-  const { reader, signal } = options;
+  const { origin, signal } = options;
   const progress = new RestoreProgress(plan, options.onProgress);
   const anchors = new Set<string>();
-  const entries = () => noteAnchors(restoreEntries(reader, plan, signal), anchors);
-  const tar = (some: AsyncIterable<RestoreEntry>) => tarStream(fillEntries(reader, some, signal), progress);
+  const entries = () => noteAnchors(origin.entries(plan, signal), anchors);
+  const tar = (some: AsyncIterable<RestoreEntry>) => tarStream(origin.fill(some, signal), progress);
   let handle: FileHandle | undefined;
   try {
     handle = await open(staging, 'r');

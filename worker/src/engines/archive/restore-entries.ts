@@ -2,6 +2,7 @@ import type { ArtifactReader } from '../../artifact/artifact-reader.ts';
 import { type IndexEntry, storedBytesOf } from '../../artifact/entry.ts';
 import type { TarMember } from '../../artifact/tar.ts';
 import { headerBytesOf } from '../../artifact/tar-xattrs.ts';
+import type { ManifestEntry } from '../sync/manifest.ts';
 import { parentKeys, pathKey } from './paths.ts';
 import { corrupt, type RestorePlan, restoredMode, trueSizeBytes } from './restore-plan.ts';
 
@@ -24,6 +25,10 @@ export interface RestoreEntry {
   readonly headers?: { readonly offset: number; readonly bytes: number; readonly keepsCapabilities: boolean };
   /** Hard links that follow may name it. */
   readonly isLinked: boolean;
+  /** A directory that the snapshot knows by what lies in it alone, so that one which is there is left as it is. */
+  readonly isImplied?: boolean;
+  /** Of a version of the sync engine: the object that holds the content. */
+  readonly object?: ManifestEntry;
 }
 
 /** The chosen entries in the order of the index. Throws ARTIFACT_CORRUPT for an entry that would lie below a link. */

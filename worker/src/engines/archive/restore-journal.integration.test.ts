@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { restoreToDirectory } from './restore-directory.ts';
 import { RestoreJournal } from './restore-journal.ts';
+import { artifactOrigin } from './restore-origin.ts';
 import { makeSnapshot, type TestFolder, type TestSnapshot, testFolder } from './restore-test-kit.ts';
 
 let folder: TestFolder;
@@ -20,7 +21,7 @@ const journalOfAProcess = () => new RestoreJournal(notes);
 
 async function restore(snapshot: TestSnapshot, journal: RestoreJournal, runId: string, epoch: number) {
   const reader = await snapshot.open();
-  const common = { reader, paths: null, allowedRoots: [allowed], allowSetuid: false };
+  const common = { origin: artifactOrigin(reader, null), allowedRoots: [allowed], allowSetuid: false };
   try {
     const signal = new AbortController().signal;
     return await restoreToDirectory({ ...common, targetPath: join(allowed, 'target'), runId, epoch, journal, signal });

@@ -7,6 +7,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asXVaultError } from '@xvault/shared/errors.ts';
 import { createLocalTarget } from '../../connectors/local/target.ts';
+import { artifactOrigin } from './restore-origin.ts';
 import { restoreToPlace } from './restore-place.ts';
 import { makeSnapshot } from './restore-test-kit.ts';
 
@@ -23,8 +24,7 @@ async function restore(paths: string[] | null): Promise<string> {
   const reader = await snapshot.open();
   try {
     const { actions } = await restoreToPlace({
-      reader,
-      paths,
+      origin: artifactOrigin(reader, paths),
       connect: () => createLocalTarget({ allowedRoots: [target] }).connectTarget({ path: target }, {}, target, signal),
       policy: 'always',
       dryRun: false,

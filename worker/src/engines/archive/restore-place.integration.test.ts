@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { pathToText } from '../../artifact/path-text.ts';
 import { createLocalTarget } from '../../connectors/local/target.ts';
 import type { TargetSession } from '../../connectors/target.ts';
+import { artifactOrigin } from './restore-origin.ts';
 import { type PlaceRestoreOptions, type PlaceRestoreResult, restoreToPlace } from './restore-place.ts';
 import { makeSnapshot, type TestFolder, type TestSnapshot, type TreeEntry, testFolder } from './restore-test-kit.ts';
 
@@ -45,14 +46,16 @@ function connect(path = target): Promise<TargetSession> {
   return connector.connectTarget({ path }, {}, path, new AbortController().signal, { tag: 'run' });
 }
 
-async function restore(policy: OverwritePolicy, options: Partial<PlaceRestoreOptions> = {}): Promise<Done> {
+async function restore(
+  policy: OverwritePolicy,
+  { paths = null, ...options }: Partial<PlaceRestoreOptions> & { paths?: string[] | null } = {},
+): Promise<Done> {
   const reader = await snapshot.open();
   const failed: string[] = [];
   const names: string[] = [];
   try {
     const result = await restoreToPlace({
-      reader,
-      paths: null,
+      origin: artifactOrigin(reader, paths),
       connect: () => connect(),
       policy,
       dryRun: false,

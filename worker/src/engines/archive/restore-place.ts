@@ -1,13 +1,13 @@
 import { XVaultError } from '@xvault/shared/errors.ts';
 import type { OverwritePolicy, RestoreChange } from '@xvault/shared/restore-targets.ts';
-import type { ArtifactReader } from '../../artifact/artifact-reader.ts';
 import type { TargetSession } from '../../connectors/target.ts';
-import { restoreEntries } from './restore-entries.ts';
+import { Rereading } from './restore-again.ts';
 import { inOrder } from './restore-in-order.ts';
 import { withFirstNames } from './restore-links.ts';
 import { MadeDirectories } from './restore-made.ts';
+import type { RestoreOrigin } from './restore-origin.ts';
 import { type PlacedEntry, Placing } from './restore-placing.ts';
-import { planRestore, type RestorePlan } from './restore-plan.ts';
+import type { RestorePlan } from './restore-plan.ts';
 import { type OnRestoreProgress, RestoreProgress } from './restore-progress.ts';
 import { renameMark } from './restore-rename.ts';
 import { withoutHoles } from './restore-sparse.ts';
@@ -16,9 +16,7 @@ import { type ActionCounts, type RestoreListener, RestoreTally } from './restore
 import { finishDirectories, writeEntries } from './restore-writing.ts';
 
 export interface PlaceRestoreOptions extends RestoreListener {
-  readonly reader: ArtifactReader;
-  /** Snapshot paths as text, directories with all below them; null restores all. */
-  readonly paths: readonly string[] | null;
+  readonly origin: RestoreOrigin;
   /** Connects to the target; asked again when the connection breaks. */
   readonly connect: () => Promise<TargetSession>;
   readonly policy: OverwritePolicy;
@@ -55,8 +53,8 @@ const lookAhead = 4;
  * be restored, SOURCE_… for the connection, ARTIFACT_…; the signal's reason when aborted.
  */
 export async function restoreToPlace(options: PlaceRestoreOptions): Promise<PlaceRestoreResult> {
-  const { reader, signal, dryRun } = options;
-  const plan = await planRestore(reader, options.paths, { allowSetuid: false, signal });
+  const { origin, signal, dryRun } = options;
+  const plan = await origin.plan({ allowSetuid: false, signal });
   const made = dryRun ? null : await MadeDirectories.open(options.notesDir, options.runId);
   let isDone = false;
   try {
@@ -79,7 +77,7 @@ async function restoreTo(
   made: MadeDirectories | null,
   options: PlaceRestoreOptions,
 ): Promise<PlaceRestoreResult> {
-  const { reader, signal, dryRun, policy, runId, createdAtMs } = options;
+  const { origin, signal, dryRun, policy, runId, createdAtMs } = options;
   const tally = new RestoreTally(dryRun, options);
   const progress = new RestoreProgress(plan, options.onProgress);
   const placing = new Placing({
@@ -97,8 +95,10 @@ async function restoreTo(
     for await (const { member, action, place } of placed) tally.done(action, member, place);
   } else {
     const { throttle } = options;
-    const writing = { reader, target, placing, tally, progress, signal, ...(throttle && { throttle }) };
-    await writeEntries(writing, placed);
+    const writing = { origin, target, placing, tally, progress, signal, ...(throttle && { throttle }) };
+    const rereading = new Rereading(origin, options);
+    await writeEntries(writing, rereading.noted(placed));
+    await rereading.writeMoved(writing);
     await finishDirectories(writing);
     await target.do(async (session) => session.flush?.(signal));
     if (tally.isFailure) throw new XVaultError('RESTORE_FAILED', { detail: 'not one of the paths could be restored' });
@@ -111,9 +111,9 @@ async function* placeAll(
   plan: RestorePlan,
   placing: Placing,
   target: SteadyTarget,
-  { reader, signal }: PlaceRestoreOptions,
+  { origin, signal }: PlaceRestoreOptions,
 ): AsyncGenerator<PlacedEntry> {
-  const entries = restoreEntries(reader, plan, signal);
+  const entries = origin.entries(plan, signal);
   const atOnce = target.writesInFlight * lookAhead;
   for await (const placed of inOrder(withFirstNames(withoutHoles(entries)), atOnce, (entry) => placing.place(entry))) {
     if (placed !== null) yield placed;

@@ -5,7 +5,7 @@ import { isRootPath, parentOf, pathKey, rootPath } from './paths.ts';
 import type { RestoreEntry } from './restore-entries.ts';
 import type { LinkedEntry } from './restore-links.ts';
 import type { MadeDirectories } from './restore-made.ts';
-import { decideFate, sameTime } from './restore-policy.ts';
+import { changedSince, decideFate, sameTime } from './restore-policy.ts';
 import type { RestoreProgress } from './restore-progress.ts';
 import { renamed } from './restore-rename.ts';
 import type { SteadyTarget } from './restore-steady.ts';
@@ -119,8 +119,10 @@ export class Placing {
         tally.done('create', entry.member);
         return { path: own, state: 'fresh' };
       case 'skip':
-        // The root was named by the customer, who did not ask for another mode of it.
-        if (made?.has(own) || (policy === 'always' && parent !== null)) this.#finishLater(entry, own);
+        // The root was named by the customer, who did not ask for another mode of it; of an implied one none is known.
+        if (made?.has(own) || (policy === 'always' && parent !== null && entry.isImplied !== true)) {
+          this.#finishLater(entry, own);
+        }
         tally.done('skip', entry.member);
         return { path: own, state: 'there' };
       case 'rename': {
@@ -172,7 +174,7 @@ export class Placing {
     if (retryOfNs === null || there === null || there.mtimeNs === null) return false;
     if (member.type === 'symlink') return there.type === 'symlink' && sameTime(member.mtimeNs, there.mtimeNs);
     if (there.type !== 'file' || there.sizeBytes !== member.sizeBytes) return false;
-    return target.abilities.mtimes ? sameTime(member.mtimeNs, there.mtimeNs) : there.mtimeNs >= retryOfNs;
+    return target.abilities.mtimes ? sameTime(member.mtimeNs, there.mtimeNs) : changedSince(retryOfNs, there.mtimeNs);
   }
 
   #doneBefore(entry: RestoreEntry, place: Buffer): null {
@@ -220,5 +222,5 @@ function unlisted(path: Buffer): RestoreEntry {
   const mtimeNs = BigInt(Date.now()) * 1_000_000n;
   const ids = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
   const member = { path, type: 'directory', sizeBytes: 0, mode: 0o755, ...ids, mtimeNs, linkTarget: null } as const;
-  return { member, content: null, isLinked: false };
+  return { member, content: null, isLinked: false, isImplied: true };
 }

@@ -2,7 +2,7 @@ import { overwritePolicy } from '@xvault/shared/restore-targets.ts';
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import type { TargetStat } from '../../connectors/target.ts';
-import { decideFate, sameTime } from './restore-policy.ts';
+import { changedSince, decideFate, sameTime } from './restore-policy.ts';
 import { renamed, renameMark } from './restore-rename.ts';
 
 const policies = fc.constantFrom(...overwritePolicy.options);
@@ -66,6 +66,14 @@ describe('the overwrite policy', () => {
       }),
     );
   });
+});
+
+test('what was changed since a time is known as exactly as the target tells times', () => {
+  const sinceNs = 1_700_000_000_700_000_000n;
+  expect(changedSince(sinceNs, 1_700_000_000_000_000_000n)).toBe(true);
+  expect(changedSince(sinceNs, 1_699_999_999_000_000_000n)).toBe(false);
+  expect(changedSince(sinceNs, 1_700_000_000_600_000_000n)).toBe(false);
+  expect(changedSince(sinceNs, sinceNs)).toBe(true);
 });
 
 describe('the name beside something else', () => {

@@ -43,6 +43,11 @@ export function sameTime(wantedNs: bigint, thereNs: bigint): boolean {
   return apart <= closeNs && -apart <= closeNs;
 }
 
+/** Whether something was changed at a time or later, as exactly as the target tells times. */
+export function changedSince(sinceNs: bigint, thereNs: bigint): boolean {
+  return thereNs >= (thereNs % second === 0n ? floorSecond(sinceNs) : sinceNs);
+}
+
 function floorSecond(ns: bigint): bigint {
   return ns - (((ns % second) + second) % second);
 }

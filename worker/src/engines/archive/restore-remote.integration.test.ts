@@ -19,6 +19,7 @@ import { createSftpConnector } from '../../connectors/sftp/connector.ts';
 import { createSftpTarget } from '../../connectors/sftp/target.ts';
 import type { TargetSession } from '../../connectors/target.ts';
 import { listAll, readLarge, readOne } from '../../testing/sources.ts';
+import { artifactOrigin } from './restore-origin.ts';
 import { restoreToPlace } from './restore-place.ts';
 import { makeSnapshot, type TestFolder, type TestSnapshot, type TreeEntry, testFolder } from './restore-test-kit.ts';
 
@@ -101,8 +102,7 @@ describe.each(Object.keys(servers) as (keyof typeof servers)[])('a restore over 
     const failed: string[] = [];
     try {
       const result = await restoreToPlace({
-        reader,
-        paths: null,
+        origin: artifactOrigin(reader, null),
         connect: () => server.connect('run'),
         policy,
         dryRun: false,

@@ -26,6 +26,10 @@ export class RestoreTally {
   bytes = 0;
   #faults = 0;
   #faultsInRow = 0;
+  /** Of what is no directory; and whether a directory is there. */
+  #hasDone = false;
+  #hasFailed = false;
+  #hasDirectories = false;
   readonly #lists: boolean;
   readonly #listener: RestoreListener;
 
@@ -37,6 +41,8 @@ export class RestoreTally {
   done(action: Exclude<Action, 'fail'>, member: TarMember, to?: Buffer): void {
     this.#faultsInRow = 0;
     this.#count(action, member);
+    if (member.type === 'directory') this.#hasDirectories = true;
+    else this.#hasDone = true;
     if (action === 'skip') return;
     if (action === 'rename' && to !== undefined) this.#listener.onRenamed?.(member.path, to);
     if (member.type !== 'file' && member.type !== 'hardlink') return;
@@ -47,6 +53,7 @@ export class RestoreTally {
   /** It cannot be restored there. `detail` null: it is below something that has been told of already. */
   failed(member: TarMember, detail: string | null): void {
     this.#count('fail', member);
+    if (member.type !== 'directory') this.#hasFailed = true;
     if (detail !== null) this.#listener.onFailed(member.path, detail);
   }
 
@@ -67,10 +74,9 @@ export class RestoreTally {
     return this.#faultsInRow >= hopelessFaults;
   }
 
-  /** Whether the target refused something and nothing else was done. */
+  /** Whether the target refused something and nothing else was done; directories alone are nothing where files were to be written. */
   get isFailure(): boolean {
-    const { fail: _, ...others } = this.counts;
-    return this.#faults > 0 && Object.keys(others).length === 0;
+    return this.#faults > 0 && !this.#hasDone && (this.#hasFailed || !this.#hasDirectories);
   }
 
   #count(action: Action, member: TarMember): void {

@@ -6,6 +6,7 @@ import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asXVaultError } from '@xvault/shared/errors.ts';
 import { restoreToDirectory } from './restore-directory.ts';
+import { artifactOrigin } from './restore-origin.ts';
 import { makeSnapshot, type TreeEntry } from './restore-test-kit.ts';
 
 const [, , folder = '', uid = ''] = process.argv;
@@ -32,8 +33,7 @@ const target = join(folder, 'target');
 let code = 'restored';
 try {
   await restoreToDirectory({
-    reader,
-    paths: null,
+    origin: artifactOrigin(reader, null),
     targetPath: join(target, 't'),
     allowedRoots: [target],
     allowSetuid: false,

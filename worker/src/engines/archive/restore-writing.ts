@@ -1,9 +1,9 @@
 import { XVaultError } from '@xvault/shared/errors.ts';
-import type { ArtifactReader } from '../../artifact/artifact-reader.ts';
 import { TargetItemError } from '../../connectors/target.ts';
 import { pathKey } from './paths.ts';
-import { contentOf, type Filled, fillEntries } from './restore-contents.ts';
+import type { Filled } from './restore-contents.ts';
 import { WorkSlots } from './restore-in-order.ts';
+import type { RestoreOrigin } from './restore-origin.ts';
 import { asSourceEntry, type PlacedEntry, type Placing } from './restore-placing.ts';
 import type { RestoreProgress } from './restore-progress.ts';
 import type { SteadyTarget } from './restore-steady.ts';
@@ -13,7 +13,7 @@ import type { RestoreTally } from './restore-tally.ts';
 const smallBytes = 1024 * 1024;
 
 export interface Writing {
-  readonly reader: ArtifactReader;
+  readonly origin: RestoreOrigin;
   readonly target: SteadyTarget;
   readonly placing: Placing;
   readonly tally: RestoreTally;
@@ -25,13 +25,13 @@ export interface Writing {
 /** Where the first names of hard links were written; null when they could not be. */
 type Written = Map<string, Promise<Buffer | null>>;
 
-/** Writes the entries, contents in the order of the artifact, several at a time. */
+/** Writes the entries, contents in the order that they come in, several at a time. */
 export async function writeEntries(writing: Writing, entries: AsyncIterable<PlacedEntry>): Promise<void> {
-  const { reader, target, signal } = writing;
+  const { origin, target, signal } = writing;
   const slots = new WorkSlots(target.writesInFlight);
   const written: Written = new Map();
   try {
-    for await (const entry of fillEntries(reader, entries, signal)) await startOne(writing, slots, written, entry);
+    for await (const entry of origin.fill(entries, signal)) await startOne(writing, slots, written, entry);
   } catch (error) {
     // What broke in the writing came first: reading on after it finds nothing good.
     await slots.finished();
@@ -88,7 +88,7 @@ async function startOne(
   }
   let isFirst = true;
   const content = (): AsyncIterable<Buffer> => {
-    const chunks = isFirst ? entry.chunks : contentOf(writing.reader, entry, writing.signal);
+    const chunks = isFirst ? entry.chunks : writing.origin.contentOf(entry, writing.signal);
     isFirst = false;
     return chunks;
   };
@@ -111,7 +111,7 @@ async function writeHardlink(
   if (existing !== null && writing.target.linksHard) {
     return carryOut(writing, entry, settle, async (session) => session.makeHardlink?.(place, existing));
   }
-  return writeContent(writing, entry, settle, () => contentOf(writing.reader, first, writing.signal));
+  return writeContent(writing, entry, settle, () => writing.origin.contentOf(first, writing.signal));
 }
 
 async function writeContent(

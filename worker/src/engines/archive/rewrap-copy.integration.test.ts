@@ -18,6 +18,7 @@ import { type SnapshotPlace, snapshotFiles } from '../../storage/storage.ts';
 import { accessTo } from '../../testing/s3.ts';
 import { encryptedStream } from './export-encrypted.ts';
 import { restoreToDirectory } from './restore-directory.ts';
+import { artifactOrigin } from './restore-origin.ts';
 import { makeSnapshot, type TestFolder, type TestSnapshot, testFolder } from './restore-test-kit.ts';
 import { type RewrappedSnapshot, rewrapSnapshot } from './rewrap.ts';
 import { validateSnapshot } from './validate.ts';
@@ -136,8 +137,7 @@ test('a large artifact gets its new header while almost nothing of it passes thr
     const targetPath = join(folder.path, place.snapshotId);
     const ids = { runId: place.snapshotId, epoch: 1, signal: never };
     await restoreToDirectory({
-      reader,
-      paths: null,
+      origin: artifactOrigin(reader, null),
       targetPath,
       allowedRoots: [folder.path],
       allowSetuid: false,

@@ -12,6 +12,7 @@ import { targetOf, testSshOptions } from '../../testing/sftp-client.ts';
 import { workbench } from './backup.test-kit.ts';
 import { filteredSession } from './filter.ts';
 import { restoreToDirectory } from './restore-directory.ts';
+import { artifactOrigin } from './restore-origin.ts';
 import { sessionWith } from './session-with.ts';
 
 const largeBytes = 700_000;
@@ -57,7 +58,7 @@ async function restore(bench: Bench): Promise<string> {
   const targetPath = join(bench.folder.path, 'restored');
   const ids = { runId: 'restored', epoch: 1, signal: never };
   const where = { targetPath, allowedRoots: [bench.folder.path] };
-  await restoreToDirectory({ reader, paths: null, allowSetuid: false, ...where, ...ids });
+  await restoreToDirectory({ origin: artifactOrigin(reader, null), allowSetuid: false, ...where, ...ids });
   await reader.close();
   return targetPath;
 }

@@ -6,6 +6,7 @@ import { snapshotFiles } from '../../storage/storage.ts';
 import { findXattrs, posixAcl, setXattr, setXattrs } from '../../testing/xattrs.ts';
 import { workbench } from './backup.test-kit.ts';
 import { restoreToDirectory } from './restore-directory.ts';
+import { artifactOrigin } from './restore-origin.ts';
 
 const MiB = 1024 * 1024;
 const isRoot = process.getuid?.() === 0;
@@ -75,7 +76,7 @@ test('a restore gives them back, capabilities only where setuid bits are kept, a
     const targetPath = join(bench.folder.path, name);
     const allowedRoots = [bench.folder.path];
     const ids = { runId: name, epoch: 1, signal: never };
-    await restoreToDirectory({ reader, paths, targetPath, allowedRoots, allowSetuid, ...ids });
+    await restoreToDirectory({ origin: artifactOrigin(reader, paths), targetPath, allowedRoots, allowSetuid, ...ids });
     return findXattrs(targetPath);
   };
   expect(await restore('all', true)).toEqual(before);

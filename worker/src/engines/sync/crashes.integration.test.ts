@@ -140,7 +140,7 @@ describe('the worker is gone', () => {
     await until('a file that is being written', () => hasPart(join(runner.place, 'current')));
     expect(isRunning(pid)).toBe(true);
     child.kill(how);
-    await until('rclone’s end', () => !isRunning(pid), 25_000);
+    await until('rclone’s end', () => !isRunning(pid), 45_000);
     await until('the end of the folder', async () => (await stat(directory).catch(() => null)) === null);
     child.kill('SIGKILL');
     const { version, failed } = await runner.sync();

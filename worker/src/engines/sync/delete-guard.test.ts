@@ -6,6 +6,8 @@ const limits = (percent: number, count: number | null = null, mode: 'sync' | 'co
   mode,
   max_delete_percent: percent,
   max_delete_count: count,
+  include: [],
+  exclude: [],
 });
 
 describe('the guard of deletions', () => {
@@ -38,5 +40,30 @@ describe('the guard of deletions', () => {
     expect(() => guardDeletes(paths(10), paths(2), limits(50))).toThrow(
       expect.objectContaining({ params: { deletes: 8, objects: 10, allowed: 5 } }),
     );
+  });
+
+  describe('leaves uncounted what the patterns leave out', () => {
+    const before = new Set(['cache/a', 'cache/b', 'cache/c', 'line␊end', 'one', 'two', 'three', 'four']);
+    const source = new Set(['one', 'two', 'three', 'four']);
+
+    it('as rclone sees it on neither side', () => {
+      const exclude = ['cache/', 'line?end'];
+      expect(guardDeletes(before, source, { ...limits(25), exclude })).toBe(1);
+      expect(guardDeletes(before, source, { ...limits(0), include: ['/*o*', '/three'] })).toBe(0);
+    });
+
+    it('and counts the rest by what is compared', () => {
+      const few = { ...limits(50), exclude: ['cache/', 'line?end'] };
+      expect(guardDeletes(before, new Set(['one', 'two']), few)).toBe(2);
+      expect(() => guardDeletes(before, new Set(['one']), few)).toThrow(
+        expect.objectContaining({ params: { deletes: 3, objects: 4, allowed: 2 } }),
+      );
+    });
+
+    it('but a source of which nothing is left stops it', () => {
+      expect(() => guardDeletes(before, new Set(), { ...limits(100), exclude: ['*'] })).toThrow(
+        expect.objectContaining({ code: 'SYNC_DELETE_GUARD' }),
+      );
+    });
   });
 });

@@ -3,9 +3,11 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { XVaultError } from '@xvault/shared/errors.ts';
 import { z } from 'zod';
+import { areBrokenAlone } from './broken-alone.ts';
 import { listObjects } from './listing.ts';
-import { classify, endOf, isItemError } from './rclone/classify.ts';
+import { type Classified, classify, endOf, isItemError } from './rclone/classify.ts';
 import { type RcClient, RcError } from './rclone/rc-client.ts';
+import { redact } from './redact.ts';
 import { deleteFile, storeFile } from './remote-files.ts';
 
 /** The two ends of a transfer, for finding out which one is at fault. */
@@ -21,6 +23,9 @@ export interface Ends {
 }
 
 const probeMs = 20_000;
+/** Of more items than that the others fail as these do. */
+const mostJudged = 10_000;
+const followsFromItems = /^not deleting \w+ as there were IO errors$/;
 const probeBytes = 64 * 1024;
 const roomBytes = 1024 * 1024;
 
@@ -37,29 +42,37 @@ export async function atDestination<T>(what: string, work: Promise<T>): Promise<
 
 /**
  * What ended a transfer, as an error of the end that is at fault: by rclone's words where they say it, else by trying each end once.
- * Null when single items of the source are all that is missing, so that the others count.
+ * Null when single items of the source are all that is missing, so that the others count: also such as break whenever they are read.
+ * @param measure of the largest item that is missing, and of how many objects the source has.
  */
 export async function faultOf(
   ends: Ends,
   end: { readonly error: string | null; readonly isFatal: boolean },
   items: ReadonlyMap<string, string>,
-  largestBytes: number,
+  measure: { readonly largestBytes: number; readonly objects: number },
 ): Promise<XVaultError | null> {
   const words = [...items.values()];
-  const all = end.error === null ? words : [...words, end.error];
-  if (all.length === 0) return null;
-  const onlyItems = !end.isFatal && words.length > 0 && all.every((each) => isItemError(classify(each)));
-  if (onlyItems && words.every((each) => endOf(each) === 'source')) return null;
-  // The first that says something clear; a job's own last words often say less than its items'.
-  const telling = all.find((each) => endOf(each) !== 'source' && isClear(each)) ?? all.find(isClear) ?? all[0] ?? '';
-  const told = classify(telling);
+  const said = [...items].slice(0, mostJudged).map(([item, text]) => saidOf(text, item));
+  // A job's own last words often say less than its items', or the same without the name.
+  const last = redact(end.error ?? '');
+  const isSaid = words.some((each) => each.includes(last)) || (words.length > 0 && followsFromItems.test(last));
+  if (last !== '' && !isSaid) said.push(saidOf(last));
+  const [first] = said;
+  if (first === undefined) return null;
+  const mayBeItems = !end.isFatal && words.length > 0 && said.every(({ told }) => isItemError(told) || isNetwork(told));
+  const onlyItems = mayBeItems && said.every(({ told }) => isItemError(told));
+  if (onlyItems && said.every(({ end }) => end === 'source')) return null;
+  const isClear = ({ told }: Said) => told.event !== 'ERROR_INTERNAL';
+  const telling = said.find((each) => each.end !== 'source' && isClear(each)) ?? said.find(isClear) ?? first;
+  const { told } = telling;
   const detail = `rclone: ${[...new Set([end.error ?? '', ...words.slice(0, 3)])].join('; ')}`.slice(0, 2000);
   if (told.event === 'ERROR_STORAGE_FULL') return new XVaultError(told.destination, { detail });
   // What may not be read cannot be opened, and rclone says so: all else that is denied is writing.
-  const denied = told.event === 'ERROR_PERMISSION' && words.includes(telling) && endOf(telling) === null;
-  const said = denied ? 'destination' : onlyItems ? null : endOf(telling);
-  if (said !== null) return new XVaultError(told[said], { detail });
-  const [source, destination] = await Promise.all([trySource(ends), tryDestination(ends, largestBytes)]);
+  const denied = told.event === 'ERROR_PERMISSION' && telling.item !== '' && telling.end === null;
+  const atFault = denied ? 'destination' : onlyItems ? null : telling.end;
+  if (atFault === 'destination' || (atFault === 'source' && !mayBeItems))
+    return new XVaultError(told[atFault], { detail });
+  const [source, destination] = await Promise.all([trySource(ends), tryDestination(ends, measure.largestBytes)]);
   if (destination !== null) {
     const seen = classify(destination);
     const code = seen.event === 'ERROR_INTERNAL' ? told.destination : seen.destination;
@@ -70,11 +83,26 @@ export async function faultOf(
     const code = seen.event === 'ERROR_INTERNAL' ? told.source : seen.source;
     return new XVaultError(code, { detail: `${detail}; the source says: ${source}` });
   }
-  return onlyItems ? null : new XVaultError(told.source, { detail });
+  if (onlyItems) return null;
+  const cut = said.filter((each) => isNetwork(each.told)).map(({ item }) => item);
+  // Where most things break, it is not them.
+  const isSome = mayBeItems && cut.length <= measure.objects / 2;
+  return isSome && (await areBrokenAlone(ends, cut)) ? null : new XVaultError(told.source, { detail });
 }
 
-function isClear(words: string): boolean {
-  return classify(words).event !== 'ERROR_INTERNAL';
+interface Said {
+  /** Of what; empty where it is not about one item. */
+  readonly item: string;
+  readonly told: Classified;
+  readonly end: ReturnType<typeof endOf>;
+}
+
+function saidOf(words: string, item = ''): Said {
+  return { item, told: classify(words, item), end: endOf(words, item) };
+}
+
+function isNetwork({ event }: Classified): boolean {
+  return event === 'ERROR_NETWORK';
 }
 
 /** rclone's words when the root cannot be listed. */

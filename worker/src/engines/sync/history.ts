@@ -1,3 +1,7 @@
+import { createWriteStream } from 'node:fs';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { XVaultError } from '@xvault/shared/errors.ts';
 import {
   compareVersions,
   currentDirectory,
@@ -10,9 +14,10 @@ import {
   versionOfManifest,
   versionsDirectory,
 } from './layout.ts';
-import { listOrEmpty } from './listing.ts';
+import { listBelow, listOrEmpty } from './listing.ts';
 import { type Manifest, readManifest } from './manifest.ts';
-import type { RcClient } from './rclone/rc-client.ts';
+import { type RcClient, RcError } from './rclone/rc-client.ts';
+import { readObject } from './read-object.ts';
 import { fetchFile } from './remote-files.ts';
 
 export interface History {
@@ -28,7 +33,7 @@ export interface History {
 export async function readHistory(rc: RcClient, dstFs: string, signal: AbortSignal): Promise<History> {
   const names = async (directory: string) => {
     const request = { recursive: false, filesOnly: false, withMtime: false, withHashes: false };
-    const list = await listOrEmpty(rc, { fs: `${dstFs}${directory}`, ...request }, signal);
+    const list = await listBelow(rc, { fs: dstFs, remote: directory, ...request }, signal);
     return list.map(({ path }) => path);
   };
   const [manifests, kept] = await Promise.all([names(manifestsDirectory), names(versionsDirectory)]);
@@ -41,7 +46,7 @@ export async function readHistory(rc: RcClient, dstFs: string, signal: AbortSign
   return { versions, next: last + 1, unfinished };
 }
 
-/** Throws SYNC_VERSION_BROKEN. Null when it is not there. */
+/** Throws SYNC_VERSION_BROKEN when its content is damaged. Null when it is not there. */
 export async function fetchManifest(
   rc: RcClient,
   dstFs: string,
@@ -49,9 +54,36 @@ export async function fetchManifest(
   directory: string,
   signal: AbortSignal,
 ): Promise<Manifest | null> {
-  const from = { fs: dstFs, path: `${manifestsDirectory}/${manifestFile(version)}` };
-  const path = await fetchFile(rc, from, directory, `manifest-${formatVersion(version)}.jsonl.gz`, signal);
-  return path === null ? null : readManifest(path);
+  const [name, file] = [`manifest-${formatVersion(version)}.jsonl.gz`, manifestFile(version)];
+  try {
+    const path = await fetchFile(rc, { fs: dstFs, path: `${manifestsDirectory}/${file}` }, directory, name, signal);
+    return path === null ? null : await readManifest(path);
+  } catch (error) {
+    if (!(error instanceof RcError)) throw error;
+    // What is cut short under crypt breaks off as a connection does: reading it tells which of the two it was.
+    const path = join(directory, name);
+    await pipeline(readObject({ rc, dstFs, directory, signal }, manifestsDirectory, file), createWriteStream(path));
+    return readManifest(path);
+  }
+}
+
+/** The manifest of the newest version, and whether that is damaged: then it is null, and no hindrance to the next one. */
+export async function fetchNewest(
+  rc: RcClient,
+  dstFs: string,
+  { versions }: History,
+  directory: string,
+  signal: AbortSignal,
+): Promise<{ readonly manifest: Manifest | null; readonly damaged: Version | null }> {
+  const newest = versions.at(-1);
+  if (newest === undefined) return { manifest: null, damaged: null };
+  try {
+    return { manifest: await fetchManifest(rc, dstFs, newest, directory, signal), damaged: null };
+  } catch (error) {
+    if (error instanceof XVaultError && error.code === 'SYNC_VERSION_BROKEN')
+      return { manifest: null, damaged: newest };
+    throw error;
+  }
 }
 
 /** Path and size of what is in `current/`, as attempts that were cut short have left it. */

@@ -71,25 +71,34 @@ export async function writeManifest(
 export async function readManifest(path: string): Promise<Manifest> {
   const entries = new Map<string, ManifestEntry>();
   let head: ManifestHeader | undefined;
-  try {
-    const unzipped = createReadStream(path).pipe(createGunzip());
-    for await (const line of createInterface({ input: unzipped, crlfDelay: Number.POSITIVE_INFINITY })) {
-      const value: unknown = JSON.parse(line);
-      if (head === undefined) {
-        const { format: _, format_version: __, ...rest } = header.parse(value);
-        head = rest;
-      } else {
-        const entry = manifestEntry.parse(value);
-        entries.set(entry.path, entry);
-      }
+  const take = (line: string) => {
+    const value: unknown = JSON.parse(line);
+    if (head === undefined) {
+      const { format: _, format_version: __, ...rest } = header.parse(value);
+      head = rest;
+    } else {
+      const entry = manifestEntry.parse(value);
+      entries.set(entry.path, entry);
     }
+  };
+  try {
+    await pipeline(createReadStream(path), createGunzip(), (unzipped) => eachLine(unzipped, take));
   } catch (cause) {
-    throw new XVaultError('SYNC_VERSION_BROKEN', { detail: `the manifest cannot be read: ${String(cause)}`, cause });
+    // The worker's own disk, which says nothing of what is stored.
+    if (cause instanceof Error && 'syscall' in cause) throw cause;
+    throw brokenManifest(String(cause), cause);
   }
-  if (head === undefined || head.object_count !== entries.size) {
-    throw new XVaultError('SYNC_VERSION_BROKEN', { detail: 'the manifest is cut short' });
-  }
+  if (head === undefined || head.object_count !== entries.size) throw brokenManifest('it is cut short');
   return { header: head, entries };
+}
+
+function brokenManifest(why: string, cause?: unknown): XVaultError {
+  return new XVaultError('SYNC_VERSION_BROKEN', { detail: `the manifest cannot be read: ${why}`, cause });
+}
+
+async function eachLine(text: AsyncIterable<Buffer>, take: (line: string) => void): Promise<void> {
+  const input = Readable.from(text);
+  for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) take(line);
 }
 
 export async function sha256OfFile(path: string): Promise<string> {

@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { XVaultError } from '@xvault/shared/errors.ts';
 import type { CryptSecret } from '@xvault/shared/sync-options.ts';
 import type { AddressGuard } from '../../net/guard.ts';
 import { systemCertificates } from './guarded/dial-origin.ts';
@@ -38,6 +39,8 @@ export interface RcloneRun {
   /** Names are put right behind it. */
   readonly dstFs: string;
   readonly tgtFs: string;
+  /** Why a server that the run's proxy dials cannot be connected to, where the last try failed. */
+  dialError(): XVaultError | null;
   /** The token of `src` as rclone left it, where it may have renewed it. */
   tokenLeft(): Promise<string | null>;
   close(): Promise<void>;
@@ -91,6 +94,7 @@ export async function openRcloneRun(options: RcloneRunOptions): Promise<RcloneRu
       env: { HTTP_PROXY: proxy.url, HTTPS_PROXY: proxy.url, NO_PROXY: direct.map(hostAndPort).join(',') },
       flags: [
         ...(options.flags ?? []),
+        ...transferFlags(options.flags ?? [], source),
         ...(await trustFlags([source, destination, target], options.extraCaPem, directory.path)),
       ],
       onLine: options.onLine,
@@ -99,10 +103,11 @@ export async function openRcloneRun(options: RcloneRunOptions): Promise<RcloneRu
     });
     return {
       rclone,
-      srcFs: `src:${source?.remote.root ?? ''}`,
-      rawFs: `raw:${destination?.remote.root ?? ''}`,
+      srcFs: `src:${rootOf(source)}`,
+      rawFs: `raw:${rootOf(destination)}`,
       dstFs: 'dst:',
-      tgtFs: `tgt:${target?.remote.root ?? ''}`,
+      tgtFs: `tgt:${rootOf(target)}`,
+      dialError: proxy.dialError,
       async tokenLeft() {
         if (!renewsToken) return null;
         return /^\[src\]$[^[]*?^token = (.*)$/m.exec(await readFile(path, 'utf8'))?.[1] ?? null;
@@ -118,9 +123,26 @@ export async function openRcloneRun(options: RcloneRunOptions): Promise<RcloneRu
   }
 }
 
-function destinationRemote({ remote }: Side, crypt: CryptSecret | null): RemoteOptions {
-  if (crypt === null) return { type: 'alias', remote: `raw:${remote.root}` };
-  return cryptRemote(remote, '', crypt).options;
+function destinationRemote(side: Side, crypt: CryptSecret | null): RemoteOptions {
+  if (crypt === null) return { type: 'alias', remote: `raw:${rootOf(side)}` };
+  return cryptRemote(`raw:${rootOf(side)}`, crypt).options;
+}
+
+/** A slash tells rclone that it is no object: it would else ask the bucket, and take a refusal for a yes. */
+function rootOf(side: Side | undefined): string {
+  if (side === undefined) return '';
+  const { options, root } = side.remote;
+  return options.type === 's3' ? `${root}/` : root;
+}
+
+/** rclone's own number of transfers where none is given. */
+const usualTransfers = 4;
+
+/** The last of two flags counts. */
+function transferFlags(flags: readonly string[], source: Side | undefined): string[] {
+  if (source?.transfersAtMost === undefined) return [];
+  const given = flags.map((flag) => /^--transfers=(\d+)$/.exec(flag)?.[1]).findLast((count) => count !== undefined);
+  return [`--transfers=${Math.min(Number(given ?? usualTransfers), source.transfersAtMost)}`];
 }
 
 /** rclone trusts either the system's certificates or those of one file, so the file has both. */

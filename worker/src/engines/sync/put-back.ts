@@ -1,19 +1,21 @@
-import { compareVersions, currentDirectory, type Version } from './layout.ts';
+import { compareVersions, currentDirectory, type Kept, type Version } from './layout.ts';
 import { RcError } from './rclone/rc-client.ts';
 import { keptPlace, listKept, listPlace, type VersionStore } from './resolve.ts';
 
 /**
  * rclone moves what it is about to replace away before it opens the replacement. Where that then cannot be read, what was moved
- * comes back: the customer would else find the object in no version from this one on.
+ * comes back: the customer would else find the object in no version from this one on. So does what attempts since the newest version
+ * moved away before they were cut short.
  */
 export async function putBack(
   store: VersionStore,
-  version: Version,
+  newest: Version | null,
   failures: ReadonlyMap<string, string>,
 ): Promise<void> {
   if (failures.size === 0) return;
-  const own = (await listKept(store)).filter((kept) => compareVersions(kept.version, version) === 0);
-  for (const kept of own) {
+  const isSince = ({ version }: Kept) => newest === null || compareVersions(version, newest) > 0;
+  // The oldest first, which is what the newest version has.
+  for (const kept of (await listKept(store)).filter(isSince)) {
     const place = keptPlace(kept);
     for (const { path } of await listPlace(store, place)) {
       if (failures.has(path)) await moveBack(store, place, path);

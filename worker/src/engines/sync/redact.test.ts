@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseLogLine } from './rclone/log-line.ts';
+import { RcError } from './rclone/rc-client.ts';
 import { redact } from './redact.ts';
 import { TransferLog } from './transfer-log.ts';
 
@@ -13,6 +14,7 @@ describe('words for operators', () => {
     `Get "https://user:${canary}@host/path": refused`,
     `{"access_token":"${canary}","refresh_token":"${canary}"}`,
     `oauth2: cannot fetch token: client_secret=${canary}`,
+    `{"token":"{\\"access_token\\":\\"${canary}\\",\\"refresh_token\\": \\"${canary}\\"}"}`,
     `password = ${canary}`,
     `-----BEGIN OPENSSH PRIVATE KEY-----\n${canary}\n-----END OPENSSH PRIVATE KEY-----`,
     `-----BEGIN RSA PRIVATE KEY-----\n${canary}`,
@@ -20,9 +22,17 @@ describe('words for operators', () => {
     expect(redact(words)).not.toContain(canary);
   });
 
-  it('keep what helps', () => {
-    const words = 'Failed to copy: AccessDenied: status code: 403, request id: tx0001';
+  it.each([
+    'Failed to copy: AccessDenied: status code: 403, request id: tx0001',
+    "couldn't fetch token: invalid_grant: maybe token expired? - try refreshing",
+    'oauth2: cannot fetch token: 401 Unauthorized',
+  ])('keep what helps: %s', (words) => {
     expect(redact(words)).toBe(words);
+  });
+
+  it('are all that is told of what rclone answers', () => {
+    const error = new RcError('operations/list', 500, `Get "https://u:${canary}@host/": refused`);
+    expect(`${error.words} ${error.message} ${error.stack}`).not.toContain(canary);
   });
 });
 
@@ -60,6 +70,27 @@ describe('the log of a transfer', () => {
     log.add(line('info', 'Deleted', 'gone'));
     expect([...(log.brought() ?? [])]).toEqual(['new', 'replaced', 'large']);
     expect(log.wasCopied('gone')).toBe(false);
+  });
+
+  it('forgets no item that failed, however many they are', () => {
+    const log = new TransferLog(() => undefined);
+    for (let number = 0; number < 10_050; number += 1) {
+      log.add(line('error', `Failed to copy: failed to open source object: ${number}`, `item ${number}`));
+    }
+    log.add(line('error', 'Failed to copy: EOF', 'item 7'));
+    const items = log.takeItemErrors();
+    expect(new Set(items.map(({ path }) => path)).size).toBe(10_050);
+    expect(items[7]).toEqual({ path: 'item 7', words: 'Failed to copy: EOF' });
+    expect(items.at(-1)?.words).toMatch(/^Failed to copy: failed to open source object/);
+    expect(log.takeItemErrors()).toEqual([]);
+  });
+
+  it('calls nothing whole where more failed than can be remembered', () => {
+    const log = new TransferLog(() => undefined);
+    const failed = { level: 'error', message: 'Failed to copy: EOF', isJson: true } as const;
+    for (let number = 0; number <= 1_000_000; number += 1) log.add({ ...failed, object: `${number}` });
+    expect(() => log.takeItemErrors()).toThrow(expect.objectContaining({ code: 'SYNC_FAILED' }));
+    expect(log.takeItemErrors()).toEqual([]);
   });
 
   it('takes a whole remote for no item', () => {

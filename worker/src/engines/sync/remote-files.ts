@@ -1,5 +1,8 @@
 import { join } from 'node:path';
+import { z } from 'zod';
 import { type RcClient, RcError } from './rclone/rc-client.ts';
+
+const removalMs = 10_000;
 
 /** Brings one object to a file of the run directory. False when it is not there. */
 export async function fetchFile(
@@ -22,7 +25,9 @@ export async function fetchFile(
   }
 }
 
-/** Puts a file of the run directory to a remote; whole or not at all where rclone writes under another name first. */
+const features = z.object({ Features: z.object({ Move: z.boolean().default(false) }) });
+
+/** Puts a file of the run directory to a remote, whole or not at all. */
 export async function storeFile(
   rc: RcClient,
   directory: string,
@@ -30,7 +35,23 @@ export async function storeFile(
   to: { readonly fs: string; readonly path: string },
   signal: AbortSignal,
 ): Promise<void> {
-  await rc.call('operations/copyfile', { srcFs: directory, srcRemote: name, dstFs: to.fs, dstRemote: to.path }, signal);
+  const from = { srcFs: directory, srcRemote: name };
+  const { Features } = features.parse(await rc.call('operations/fsinfo', { fs: to.fs }, signal));
+  if (!Features.Move) {
+    // A bucket has an object when it has all of it.
+    await rc.call('operations/copyfile', { ...from, dstFs: to.fs, dstRemote: to.path }, signal);
+    return;
+  }
+  const part = `${to.path}.part`;
+  try {
+    await rc.call('operations/copyfile', { ...from, dstFs: to.fs, dstRemote: part }, signal);
+    const move = { srcFs: to.fs, srcRemote: part, dstFs: to.fs, dstRemote: to.path };
+    await rc.call('operations/movefile', move, signal);
+  } catch (error) {
+    // It is of no use to anybody; where it cannot be removed either, the next one replaces it.
+    await Promise.allSettled([deleteFile(rc, to.fs, part, AbortSignal.timeout(removalMs))]);
+    throw error;
+  }
 }
 
 export async function deleteFile(rc: RcClient, fs: string, path: string, signal?: AbortSignal): Promise<void> {

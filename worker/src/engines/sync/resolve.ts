@@ -11,7 +11,7 @@ import {
   type Version,
   versionsDirectory,
 } from './layout.ts';
-import { type ListedObject, listOrEmpty } from './listing.ts';
+import { type ListedObject, listBelow } from './listing.ts';
 import type { Manifest, ManifestEntry } from './manifest.ts';
 import type { RcClient } from './rclone/rc-client.ts';
 
@@ -48,11 +48,13 @@ export async function resolveVersion(store: VersionStore, version: Version): Pro
   if (manifest === null) throw broken(`there is no manifest of version ${formatVersion(version)}`);
   const open = new Map(manifest.entries);
   const places: PlacedObjects[] = [];
+  // Before what was kept: an object that is moved away between the two listings is then in both, and not in neither.
+  const current = await listPlace(store, currentDirectory);
   for (const kept of await laterKept(store, version)) {
     if (open.size === 0) break;
     takeFrom(`${versionsDirectory}/${keptDirectory(kept)}`, await listPlace(store, keptPlace(kept)), open, places);
   }
-  if (open.size > 0) takeFrom(currentDirectory, await listPlace(store, currentDirectory), open, places);
+  if (open.size > 0) takeFrom(currentDirectory, current, open, places);
   const [missing] = open.keys();
   if (missing !== undefined) throw broken(`${open.size} objects are not there, the first is ${missing}`);
   return { manifest, places };
@@ -66,7 +68,7 @@ export async function laterKept(store: VersionStore, version: Version): Promise<
 /** Oldest first. */
 export async function listKept({ rc, dstFs, signal }: VersionStore): Promise<Kept[]> {
   const request = { recursive: false, filesOnly: false, withMtime: false, withHashes: false };
-  const list = await listOrEmpty(rc, { fs: `${dstFs}${versionsDirectory}`, ...request }, signal);
+  const list = await listBelow(rc, { fs: dstFs, remote: versionsDirectory, ...request }, signal);
   return list
     .map(({ path }) => parseKept(path))
     .filter((kept) => kept !== undefined)
@@ -80,7 +82,7 @@ export function keptPlace(kept: Kept): string {
 export function listPlace(store: VersionStore, place: string, withHashes = false): Promise<ListedObject[]> {
   const { rc, dstFs, signal } = store;
   const request = { recursive: true, filesOnly: true, withMtime: false, withHashes };
-  return listOrEmpty(rc, { fs: `${dstFs}${place}`, ...request }, signal);
+  return listBelow(rc, { fs: dstFs, remote: place, ...request }, signal);
 }
 
 function takeFrom(

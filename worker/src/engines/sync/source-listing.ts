@@ -1,5 +1,5 @@
 import { XVaultError } from '@xvault/shared/errors.ts';
-import { type ListedObject, listObjects } from './listing.ts';
+import { type ListedObject, listObjects, PartialListError } from './listing.ts';
 import { classify, isItemError } from './rclone/classify.ts';
 import { type RcClient, RcError } from './rclone/rc-client.ts';
 
@@ -9,6 +9,8 @@ export interface SourceListing {
   readonly objects: ReadonlyMap<string, ListedObject>;
   /** Directories that could not be read, with rclone's words: what they hold is not known. */
   readonly unreadable: ReadonlyMap<string, string>;
+  /** Names that no version can hold: not UTF-8, or of a second object of the same name. */
+  readonly unsupported: ReadonlySet<string>;
 }
 
 export interface SourceListingRequest {
@@ -30,7 +32,7 @@ export async function listSource(request: SourceListingRequest): Promise<SourceL
       { fs, recursive: true, filesOnly: true, withMtime, withHashes: false, filter },
       signal,
     );
-    return { objects: new Map(list.map((item) => [item.path, item])), unreadable: new Map() };
+    return { ...named(list), unreadable: new Map() };
   } catch (error) {
     if (!(error instanceof RcError)) throw error;
     if (request.isBucket || !isItemError(classify(error.words))) throw sourceError(error, request.isBucket);
@@ -38,12 +40,32 @@ export async function listSource(request: SourceListingRequest): Promise<SourceL
   }
 }
 
+/** What rclone's JSON cannot carry of a name, it replaces by this. */
+const replacement = '\ufffd';
+
+/** Of two of a name the first, as rclone takes it. */
+function named(list: Iterable<ListedObject>): Pick<SourceListing, 'objects' | 'unsupported'> {
+  const objects = new Map<string, ListedObject>();
+  const unsupported = new Set<string>();
+  for (const item of list) {
+    if (item.path.includes(replacement) || objects.has(item.path)) unsupported.add(item.path);
+    else objects.set(item.path, item);
+  }
+  return { objects, unsupported };
+}
+
 /** One listing gives all or nothing, so where a part of the tree cannot be read it is listed by its directories. */
 async function listByDirectory({ rc, fs, withMtime, filter, signal }: SourceListingRequest): Promise<SourceListing> {
-  const objects = new Map<string, ListedObject>();
+  const objects: ListedObject[] = [];
   const unreadable = new Map<string, string>();
   const waiting = [''];
   let working = 0;
+  const take = (list: readonly ListedObject[]) => {
+    for (const item of list) {
+      if (item.isDirectory) waiting.push(item.path);
+      else objects.push(item);
+    }
+  };
   const lister = async () => {
     for (;;) {
       const directory = waiting.pop();
@@ -55,13 +77,11 @@ async function listByDirectory({ rc, fs, withMtime, filter, signal }: SourceList
       working += 1;
       try {
         const request = { fs, remote: directory, recursive: false, filesOnly: false, withMtime, withHashes: false };
-        for (const item of await listObjects(rc, { ...request, filter }, signal)) {
-          if (item.isDirectory) waiting.push(item.path);
-          else objects.set(item.path, item);
-        }
+        take(await listObjects(rc, { ...request, filter }, signal));
       } catch (error) {
         if (!(error instanceof RcError)) throw error;
-        if (directory === '' || !isItemError(classify(error.words))) throw sourceError(error, false);
+        if (directory === '' || !isItemError(classify(error.words, directory))) throw sourceError(error, false);
+        if (error instanceof PartialListError) take(error.listed);
         unreadable.set(directory, error.words);
       } finally {
         working -= 1;
@@ -69,7 +89,7 @@ async function listByDirectory({ rc, fs, withMtime, filter, signal }: SourceList
     }
   };
   await Promise.all(Array.from({ length: listersInFlight }, lister));
-  return { objects, unreadable };
+  return { ...named(objects), unreadable };
 }
 
 /** Whether a path lies in one of the directories. */

@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto';
 import type { SyncMode } from '@xvault/shared/sync-options.ts';
 import type { History } from './history.ts';
 import { compareVersions, currentDirectory, type Version } from './layout.ts';
-import { type ListedObject, listOrEmpty } from './listing.ts';
+import type { ListedObject } from './listing.ts';
 import type { Manifest, ManifestEntry } from './manifest.ts';
+import { readObject } from './read-object.ts';
 import { keptPlace, listKept, listPlace, type VersionStore } from './resolve.ts';
 import { isBelowAny, type SourceListing } from './source-listing.ts';
 
@@ -15,7 +16,8 @@ export type HashOrigin = 'listed' | 'read' | 'none';
 export interface StateRequest {
   readonly store: VersionStore;
   readonly mode: SyncMode;
-  readonly filter: Readonly<Record<string, unknown>>;
+  /** Of `current/`. */
+  readonly list: readonly ListedObject[];
   readonly previous: Manifest | null;
   readonly newest: Version | null;
   readonly history: History;
@@ -23,8 +25,10 @@ export interface StateRequest {
   /** Items that this run did not bring over. */
   readonly failures: ReadonlyMap<string, string>;
   readonly hashes: HashOrigin;
-  /** Whether this run wrote it. */
+  /** Whether this run wrote it, or may have. */
   readonly wasCopied: (path: string) => boolean;
+  /** Whether rclone said that this run brought it over, whole. */
+  readonly isBrought: (path: string) => boolean;
 }
 
 export interface State {
@@ -38,17 +42,16 @@ export interface State {
  * is as the previous version had it. What an attempt that was cut short may have left there is neither, and so is in no version.
  */
 export async function stateNow(request: StateRequest): Promise<State> {
-  const { store, source, failures, mode } = request;
-  const options = { recursive: true, filesOnly: true, withMtime: false, withHashes: request.hashes === 'listed' };
-  const from = { fs: `${store.dstFs}${currentDirectory}`, ...options, filter: request.filter };
-  const list = await listOrEmpty(store.rc, from, store.signal);
+  const { list, source, failures, mode } = request;
   const touched = await touchedSince(request, list);
   const entries = new Map<string, ManifestEntry>();
   const missing = new Set(failures.keys());
   for (const item of list) {
     const { path, sizeBytes: size, hashes } = item;
     const wanted = source.objects.get(path);
-    if (wanted !== undefined && !failures.has(path) && isSameSize(wanted.sizeBytes, size)) {
+    // What grows all the time has another size by now than when it was brought over, whole as it was then.
+    const isAsSource = wanted !== undefined && (isSameSize(wanted.sizeBytes, size) || request.isBrought(path));
+    if (isAsSource && !failures.has(path)) {
       entries.set(path, { path, size, mtime: wanted.mtime, hashes });
       continue;
     }
@@ -135,8 +138,8 @@ function knownHashes(request: StateRequest, entry: ManifestEntry): ManifestEntry
   return before.hashes;
 }
 
-async function md5Of({ rc, dstFs, signal }: VersionStore, path: string): Promise<string> {
+async function md5Of(store: VersionStore, path: string): Promise<string> {
   const md5 = createHash('md5');
-  for await (const chunk of await rc.open(`${dstFs}${currentDirectory}`, path, signal)) md5.update(chunk);
+  for await (const chunk of readObject(store, currentDirectory, path)) md5.update(chunk);
   return md5.digest('hex');
 }

@@ -1,23 +1,32 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { OverwritePolicy } from '@xvault/shared/restore-targets.ts';
 import { type SyncOptions, syncOptions } from '@xvault/shared/sync-options.ts';
+import { createLocalTarget } from '../../connectors/local/target.ts';
 import { createAddressGuard } from '../../net/guard.ts';
+import { type PlaceRestoreResult, restoreToPlace } from '../archive/restore-place.ts';
 import { rcloneFilter } from './filter.ts';
 import type { Version } from './layout.ts';
 import { openRcloneRun, type RcloneRun } from './open-run.ts';
 import { makeRunDirectory } from './rclone/run-directory.ts';
 import type { VersionStore } from './resolve.ts';
-import { restoreVersion, type SyncRestore } from './restore.ts';
 import { retainVersions } from './retain.ts';
 import { nothingToClose, type Side } from './sides/side.ts';
 import { listSource } from './source-listing.ts';
 import { runSync, type SyncOutcome } from './sync.ts';
 import { TransferLog } from './transfer-log.ts';
 import { type SyncValidation, validateVersion } from './validate.ts';
+import { VersionOrigin } from './version-origin.ts';
 
 export const testCrypt = { password: 'a password of the test', salt: 'a salt of the test too' };
 const never = new AbortController().signal;
+
+export interface SyncRestore {
+  readonly paths?: readonly string[];
+  readonly overwrite?: OverwritePolicy;
+  readonly dryRun?: boolean;
+}
 
 export interface SyncRunner {
   readonly root: string;
@@ -31,8 +40,18 @@ export interface SyncRunner {
       readonly onRun?: (run: RcloneRun) => void;
     },
   ): Promise<SyncOutcome>;
-  restore(version: Version, to: string, more?: Partial<SyncRestore>): ReturnType<typeof restoreVersion>;
-  retain(dropped: Version, keep: readonly Version[]): ReturnType<typeof retainVersions>;
+  restore(
+    version: Version,
+    to: string,
+    more?: SyncRestore,
+    onRun?: (run: RcloneRun) => void,
+  ): Promise<PlaceRestoreResult & { readonly failed: readonly string[] }>;
+  retain(
+    dropped: Version,
+    keep: readonly Version[],
+    sha256?: string,
+    onRun?: (run: RcloneRun) => void,
+  ): ReturnType<typeof retainVersions>;
   /** Paths of the source that a job with these patterns would take. */
   list(patterns: Partial<SyncOptions>): Promise<string[]>;
   validate(version: Version, level: 'quick' | 'full'): Promise<SyncValidation>;
@@ -49,7 +68,7 @@ export async function makeSyncRunner(encrypted: boolean): Promise<SyncRunner> {
 
   async function open<T>(
     work: (run: RcloneRun, log: TransferLog, directory: string) => Promise<T>,
-    how: { target?: string; crypt?: typeof testCrypt; signal?: AbortSignal } = {},
+    how: { crypt?: typeof testCrypt; signal?: AbortSignal } = {},
   ) {
     const directory = await makeRunDirectory();
     const log = new TransferLog(() => undefined);
@@ -60,7 +79,6 @@ export async function makeSyncRunner(encrypted: boolean): Promise<SyncRunner> {
         guard: createAddressGuard({ allow: [] }),
         source: localSide(source),
         destination: localSide(place),
-        ...(how.target !== undefined && { target: localSide(how.target) }),
         crypt: encrypted ? (how.crypt ?? testCrypt) : null,
         onLine: (line) => log.add(line),
         signal: how.signal ?? never,
@@ -109,24 +127,31 @@ export async function makeSyncRunner(encrypted: boolean): Promise<SyncRunner> {
         });
       }, how);
     },
-    restore: (version, to, more = {}) =>
-      open(
-        (run, log, directory) =>
-          restoreVersion({
-            store: storeOf(run, directory),
-            version,
-            paths: null,
-            tgtFs: run.tgtFs,
-            overwrite: 'never',
-            mark: 'restored',
-            dryRun: false,
-            onStats: () => undefined,
-            takeItemErrors: () => log.takeItemErrors(),
-            ...more,
-          }),
-        { target: to },
-      ),
-    retain: (dropped, keep) => open((run, _, directory) => retainVersions(storeOf(run, directory), dropped, keep)),
+    restore: (version, to, more = {}, onRun = () => undefined) =>
+      open(async (run, _log, directory) => {
+        onRun(run);
+        const { paths = null, overwrite = 'never', dryRun = false } = more;
+        const failed: string[] = [];
+        const connector = createLocalTarget({ allowedRoots: [root] });
+        const restored = await restoreToPlace({
+          origin: new VersionOrigin(storeOf(run, directory), version, paths),
+          connect: () => connector.connectTarget({ path: to }, {}, to, never, { tag: 'test' }),
+          policy: overwrite,
+          dryRun,
+          runId: 'run-abcd',
+          createdAtMs: 0,
+          isRetry: false,
+          notesDir: join(root, 'notes'),
+          signal: never,
+          onFailed: (path) => failed.push(path.toString()),
+        });
+        return { ...restored, failed };
+      }),
+    retain: (dropped, keep, sha256, onRun = () => undefined) =>
+      open((run, _, directory) => {
+        onRun(run);
+        return retainVersions(storeOf(run, directory), dropped, keep, sha256);
+      }),
     list: (patterns) =>
       open(async (run) => {
         const filter = rcloneFilter(syncOptions.parse(patterns));

@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { XVaultError } from '@xvault/shared/errors.ts';
 import type { SyncOptions } from '@xvault/shared/sync-options.ts';
 import { clearWay, pathsInTheWay } from './clear-way.ts';
@@ -7,7 +6,7 @@ import { guardDeletes } from './delete-guard.ts';
 import { atDestination, faultOf, freeBytes } from './faults.ts';
 import { type Figures, figuresOf } from './figures.ts';
 import { rcloneFilter } from './filter.ts';
-import { fetchManifest, type History, readCurrent, readHistory } from './history.ts';
+import { fetchNewest, type History, readCurrent, readHistory } from './history.ts';
 import type { JobStats } from './job.ts';
 import {
   currentDirectory,
@@ -23,10 +22,11 @@ import { type Manifest, type ManifestEntry, type WrittenManifest, writeManifest 
 import { putBack } from './put-back.ts';
 import type { Rclone } from './rclone/process.ts';
 import { storeFile } from './remote-files.ts';
+import { compareChecksums, lookAgain } from './second-look.ts';
 import { claimDestination } from './sentinel.ts';
 import { isBelowAny, listSource, type SourceListing } from './source-listing.ts';
 import { type HashOrigin, isAsBefore, isAsVersionSays, type State, stateNow } from './state.ts';
-import { defaultStallMs, lastWordsMs, nothingToDo, transferAll } from './transfer.ts';
+import { defaultStallMs, nothingToDo, type TransferRequest, type Transferred, transferAll } from './transfer.ts';
 
 export interface SyncRun {
   readonly rclone: Rclone;
@@ -67,8 +67,12 @@ export interface SyncOutcome extends Figures {
   readonly hasChanged: boolean;
   /** An attempt before this one did not come to its end. */
   readonly hadUnfinished: boolean;
+  /** The version before, when its manifest is damaged: then all was compared with what is there. */
+  readonly damaged: Version | null;
   /** Items that are missing from the version, or older in it than at the source. */
   readonly failed: readonly string[];
+  /** Items of the source whose names no version can hold. */
+  readonly unsupported: readonly string[];
 }
 
 /** Brings the destination to the source's state and commits a manifest of it, last. Throws XVaultError, or the signal's reason. */
@@ -83,7 +87,9 @@ export async function runSync(run: SyncRun): Promise<SyncOutcome> {
   const known = [...past.before.keys()].filter((path) => !isBelowAny(path, source.unreadable));
   const paths = new Set(source.objects.keys());
   const allowed = guardDeletes(new Set(known), paths, options);
-  const mayDelete = allowed + (run.movesByDeleting ? known.filter((path) => paths.has(path)).length : 0);
+  // A bucket moves by a copy and a delete, so a removal that is kept counts twice, and what is replaced counts too.
+  const deletesEach = run.movesByDeleting ? 2 : 1;
+  const mayDelete = allowed * deletesEach + (run.movesByDeleting ? known.filter((path) => paths.has(path)).length : 0);
   await requireRoom(run, source, past);
 
   const inTheWay = pathsInTheWay(new Set(known), paths);
@@ -95,23 +101,48 @@ export async function runSync(run: SyncRun): Promise<SyncOutcome> {
   const isFirst = previous === null && past.before.size === 0;
   if (isFirst) await rc.call('options/set', { main: { LogLevel: 'NOTICE' } }, signal);
   const isAsBothSay = inTheWay.length === 0 && (await isUnchanged(run, source, past, filter));
-  const done = isAsBothSay
-    ? nothingToDo
-    : await transferAll({ ...run, version, mayDelete, filter, stallMs: run.stallMs ?? defaultStallMs });
-  const failures = new Map([...source.unreadable, ...done.failures]);
-  const sizeOf = (path: string) => source.objects.get(path)?.sizeBytes ?? 0;
-  const largest = [...failures.keys()].reduce((most, path) => Math.max(most, sizeOf(path)), 0);
-  // Which ones were brought over is told by another way; where there are no times, it is all that tells.
-  if (!run.sourceMtimes && done.transfers > 0) await sleep(lastWordsMs, undefined, { signal });
-  const end = { error: done.error, isFatal: done.isFatal };
-  const fault = await faultOf({ ...run, rc }, end, done.failures, largest);
-  if (fault !== null) throw fault;
+  const transfer: TransferRequest = {
+    ...run,
+    version,
+    mayDelete,
+    countStrays: async () => deletesEach * (await countStrays(run, past.before, paths)),
+    filter,
+    stallMs: run.stallMs ?? defaultStallMs,
+  };
+  let done = isAsBothSay ? nothingToDo : await transferAll(transfer);
+  await throwFault(run, source, done);
+  if (options.checksum && !isFirst) {
+    done = await compareChecksums(transfer, done);
+    await throwFault(run, source, done);
+  }
 
+  const newest = history.versions.at(-1) ?? null;
   const store = { rc, dstFs: run.dstFs, directory: run.directory, signal };
-  if (options.mode !== 'mirror') await atDestination('putting back', putBack(store, version, done.failures));
-  const hasChanged = inTheWay.length + done.transfers + done.deletes + done.renames > 0;
-  const isSame =
-    !hasChanged && failures.size === 0 && previous !== null && isAsBefore(previous, options.mode, source, history);
+  const wasUntouched = inTheWay.length + done.transfers + done.deletes + done.renames + done.failures.size === 0;
+  const isSame = wasUntouched && previous !== null && isAsBefore(previous, options.mode, source, history);
+  const looked = isSame
+    ? { done, failures: done.failures, source, list: [] }
+    : await atDestination(
+        'looking at what is there',
+        lookAgain(
+          {
+            transfer,
+            directory: run.directory,
+            source,
+            sourceMtimes: run.sourceMtimes,
+            previous,
+            isFirst,
+            hasUnfinished: history.unfinished.length > 0,
+            listsHashes: run.hashes === 'listed',
+            brought: run.brought,
+            putBack: async (failed) => {
+              if (options.mode !== 'mirror') await putBack(store, newest, failed);
+            },
+          },
+          done,
+        ),
+      );
+  if (looked.done.tries > done.tries) await throwFault(run, looked.source, looked.done);
   const state: State = isSame
     ? { entries: previous.entries, missing: [] }
     : await atDestination(
@@ -119,21 +150,56 @@ export async function runSync(run: SyncRun): Promise<SyncOutcome> {
         stateNow({
           store,
           mode: options.mode,
-          filter,
+          list: looked.list,
           previous,
-          newest: history.versions.at(-1) ?? null,
+          newest,
           history,
-          source,
-          failures,
+          source: looked.source,
+          failures: new Map([...source.unreadable, ...looked.failures]),
           hashes: run.hashes,
           wasCopied: run.wasCopied,
+          isBrought: (path) => run.brought()?.has(path) ?? false,
         }),
       );
+  const { transfers, deletes, renames } = looked.done;
+  const hasChanged = inTheWay.length + transfers + deletes + renames > 0;
   const committed = await atDestination('committing the version', commitManifest(run, version, state.entries));
   const brought = isFirst ? new Set(state.entries.keys()) : run.brought();
-  const figures = figuresOf({ previous, entries: state.entries, source, brought, done });
+  const figures = figuresOf({
+    previous,
+    entries: state.entries,
+    source: looked.source,
+    brought,
+    done: looked.done,
+  });
   const hadUnfinished = history.unfinished.length > 0;
-  return { version, ...committed, ...figures, hasChanged, hadUnfinished, failed: state.missing };
+  return {
+    version,
+    ...committed,
+    ...figures,
+    hasChanged,
+    hadUnfinished,
+    damaged: past.damaged,
+    failed: state.missing,
+    unsupported: [...source.unsupported],
+  };
+}
+
+/** Throws what ended a transfer as a whole; single items that failed are not that. */
+async function throwFault(run: SyncRun, source: SourceListing, done: Transferred): Promise<void> {
+  const failures = new Map([...source.unreadable, ...done.failures]);
+  const sizeOf = (path: string) => source.objects.get(path)?.sizeBytes ?? 0;
+  const largest = [...failures.keys()].reduce((most, path) => Math.max(most, sizeOf(path)), 0);
+  const end = { error: done.error, isFatal: done.isFatal };
+  const measure = { largestBytes: largest, objects: source.objects.size };
+  const fault = await faultOf({ ...run, rc: run.rclone.rc }, end, done.failures, measure);
+  if (fault !== null) throw fault;
+}
+
+/** What attempts that were cut short have left in `current/`, and the source has no more. */
+async function countStrays(run: SyncRun, known: ReadonlyMap<string, number>, source: ReadonlySet<string>) {
+  const there = await atDestination('looking at what is there', readCurrent(run.rclone.rc, run.dstFs, run.signal));
+  return [...there.keys()].filter((path) => !known.has(path) && !source.has(path)).length;
 }
 
 /**
@@ -161,6 +227,8 @@ function listCurrent({ rclone, dstFs, signal }: SyncRun, filter: Readonly<Record
 interface Past {
   readonly history: History;
   readonly previous: Manifest | null;
+  /** The newest version, when its manifest is. */
+  readonly damaged: Version | null;
   /** Path and size of what is at the destination now, as far as is known. */
   readonly before: ReadonlyMap<string, number>;
 }
@@ -173,10 +241,9 @@ async function readPast(run: SyncRun): Promise<Past> {
   if (claim.status === 'rejected') throw claim.reason;
   if (reading.status === 'rejected') throw reading.reason;
   const history = reading.value;
-  const newest = history.versions.at(-1);
-  const previous = newest === undefined ? null : await fetchManifest(rc, dstFs, newest, directory, signal);
-  if (previous === null) return { history, previous, before: await readCurrent(rc, dstFs, signal) };
-  return { history, previous, before: new Map([...previous.entries].map(([path, { size }]) => [path, size])) };
+  const { manifest: previous, damaged } = await fetchNewest(rc, dstFs, history, directory, signal);
+  if (previous === null) return { history, previous, damaged, before: await readCurrent(rc, dstFs, signal) };
+  return { history, previous, damaged, before: new Map([...previous.entries].map(([path, { size }]) => [path, size])) };
 }
 
 /** Throws STORAGE_FULL before anything is written, where the destination tells that there is no room for all that is new. */

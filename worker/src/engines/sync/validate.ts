@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
+import { XVaultError } from '@xvault/shared/errors.ts';
 import type { Version } from './layout.ts';
 import type { ListedObject } from './listing.ts';
 import type { ManifestEntry } from './manifest.ts';
+import { readObject } from './read-object.ts';
 import { listPlace, type PlacedObjects, resolveVersion, type VersionStore } from './resolve.ts';
 
 const differingNamed = 100;
@@ -15,7 +17,7 @@ export interface SyncValidation {
 /**
  * `quick`: every object of the version is there with its size, and its hash where listing tells it. `full`: every byte is read, by which
  * crypt proves it untouched; where the manifest has a hash that a reading can be compared with, it is. Throws SYNC_VERSION_BROKEN when
- * objects are missing.
+ * objects are missing, and STORAGE_… when the destination stops answering: then nothing is known.
  */
 export async function validateVersion(
   store: VersionStore,
@@ -64,18 +66,17 @@ async function readAll(store: VersionStore, { place, entries }: PlacedObjects): 
   return bad;
 }
 
-async function isWhole({ rc, dstFs, signal }: VersionStore, place: string, { path, size, hashes }: ManifestEntry) {
+async function isWhole(store: VersionStore, place: string, { path, size, hashes }: ManifestEntry): Promise<boolean> {
   const md5 = createHash('md5');
   let bytes = 0;
   try {
-    for await (const chunk of await rc.open(`${dstFs}${place}`, path, signal)) {
+    for await (const chunk of readObject(store, place, path)) {
       md5.update(chunk);
       bytes += chunk.length;
     }
   } catch (error) {
-    signal.throwIfAborted();
     // An object that cannot be read to its end is what is looked for.
-    if (error instanceof Error) return false;
+    if (error instanceof XVaultError && error.code === 'SYNC_VERSION_BROKEN') return false;
     throw error;
   }
   const { md5: known = '' } = hashes ?? {};

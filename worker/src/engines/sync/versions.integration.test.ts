@@ -114,7 +114,11 @@ describe.each([{ encrypted: false }, { encrypted: true }])(
       if (first === undefined) throw new Error('no version');
       const target = join(runner.root, 'some');
       const dry = await runner.restore(first.version, target, { paths: ['docs/file 1.txt'], dryRun: true });
-      expect(dry.changes).toEqual([{ path: 'docs/file 1.txt', action: 'create', type: 'file', size_bytes: 7 }]);
+      expect(dry.changes).toEqual([
+        { path: '.', action: 'create', type: 'directory', size_bytes: 0 },
+        { path: 'docs', action: 'create', type: 'directory', size_bytes: 0 },
+        { path: 'docs/file 1.txt', action: 'create', type: 'file', size_bytes: 7 },
+      ]);
       await expect(stat(target)).rejects.toMatchObject({ code: 'ENOENT' });
       await runner.restore(first.version, target, { paths: ['docs/file 1.txt'] });
       expect(await readdir(join(target, 'docs'))).toEqual(['file 1.txt']);

@@ -1,4 +1,5 @@
 import type { ErrorCode } from '@xvault/shared/errors.ts';
+import { plainWords } from './plain-words.ts';
 
 /** What customers see as the `code` of an event about a transfer. */
 export type SyncEventCode =
@@ -18,14 +19,24 @@ export interface Classified {
   readonly destination: ErrorCode;
 }
 
+/** Numbers are codes only where an answer has its code: as its first word, or said to be one. */
 const rules: readonly (readonly [RegExp, Classified])[] = [
+  // Renewing a token comes first: its refusals have codes of answers as well. Only one of them is for the customer to mend.
   [
-    /unable to authenticate|invalidaccesskeyid|signaturedoesnotmatch|530 |login incorrect|401 unauthorized|error 401|autherror|logon failure|status_logon_failure|attempted logon is invalid|invalid_access_token|expired_access_token/i,
-    { event: 'ERROR_AUTH', source: 'SOURCE_AUTH_FAILED', destination: 'STORAGE_AUTH_FAILED' },
+    /invalid_client|unauthorized_client|deleted_client|disabled_client/i,
+    { event: 'ERROR_AUTH', source: 'OAUTH_NOT_CONFIGURED', destination: 'STORAGE_AUTH_FAILED' },
   ],
   [
-    /invalid_grant|invalid_client|unauthorized_client|token expired|empty token found|couldn't fetch token/i,
+    /invalid_grant|empty token found/i,
     { event: 'ERROR_AUTH', source: 'CONNECTION_REAUTHORIZE', destination: 'STORAGE_AUTH_FAILED' },
+  ],
+  [
+    /(?:couldn't|cannot) fetch token/i,
+    { event: 'ERROR_NETWORK', source: 'SOURCE_UNREACHABLE', destination: 'STORAGE_UNREACHABLE' },
+  ],
+  [
+    /unable to authenticate|invalidaccesskeyid|signaturedoesnotmatch|(?:^|: )530[ -]|login incorrect|401 unauthorized|error 401\b|autherror|logon failure|status_logon_failure|attempted logon is invalid|invalid_access_token|expired_access_token/i,
+    { event: 'ERROR_AUTH', source: 'SOURCE_AUTH_FAILED', destination: 'STORAGE_AUTH_FAILED' },
   ],
   [
     /knownhosts: key is unknown/i,
@@ -48,11 +59,11 @@ const rules: readonly (readonly [RegExp, Classified])[] = [
     { event: 'ERROR_NOT_FOUND', source: 'SOURCE_PATH_NOT_FOUND', destination: 'STORAGE_BUCKET_NOT_FOUND' },
   ],
   [
-    /ratelimit|rate limit|too many requests|toomanyrequests|too_many_requests|slowdown|429 /i,
+    /ratelimit|rate limit|too many requests|toomanyrequests|too_many_requests|slowdown|(?:^|: |error |status(?: ?code)?:? ?)429\b/i,
     { event: 'ERROR_RATE_LIMIT', source: 'SOURCE_RATE_LIMITED', destination: 'STORAGE_UNREACHABLE' },
   ],
   [
-    /no space left|too big for remaining disk space|insufficient_space|disk full|507 insufficient|552 |enospc|edquot|disk quota|not enough space/i,
+    /no space left|too big for remaining disk space|insufficient_space|disk full|507 insufficient|(?:^|: )552[ -]|enospc|edquot|disk quota|not enough space/i,
     { event: 'ERROR_STORAGE_FULL', source: 'SOURCE_READ_FAILED', destination: 'STORAGE_FULL' },
   ],
   [
@@ -60,11 +71,11 @@ const rules: readonly (readonly [RegExp, Classified])[] = [
     { event: 'ERROR_QUOTA', source: 'SOURCE_QUOTA_EXCEEDED', destination: 'STORAGE_FULL' },
   ],
   [
-    /accessdenied|access denied|permission denied|forbidden|status_access_denied|insufficientfilepermissions|550 failed to open|550 permission|no_permission|403/i,
+    /accessdenied|access denied|permission denied|forbidden|status_access_denied|insufficientfilepermissions|(?:^|: )550 (?:failed to open|permission)|no_permission|(?:^|: |error |status(?: ?code)?:? ?)403\b/i,
     { event: 'ERROR_PERMISSION', source: 'SOURCE_PERMISSION', destination: 'STORAGE_PERMISSION' },
   ],
   [
-    /directory not found|object not found|file not found|no such file|not_found|path\/not_found|404 not found|550 /i,
+    /directory not found|object not found|file not found|no such file|not_found|path\/not_found|404 not found|(?:^|: )550[ -]/i,
     { event: 'ERROR_NOT_FOUND', source: 'SOURCE_PATH_NOT_FOUND', destination: 'STORAGE_FAILED' },
   ],
   [
@@ -87,58 +98,70 @@ const rules: readonly (readonly [RegExp, Classified])[] = [
 
 const unknown: Classified = { event: 'ERROR_INTERNAL', source: 'SYNC_FAILED', destination: 'SYNC_FAILED' };
 
-/** Ends of connections, whose ports read like codes of answers. */
-const endpoints = /(?:\d{1,3}(?:\.\d{1,3}){3}|\[[\da-f:.]+\]):\d+/gi;
-
-/** What rclone's words mean. */
-export function classify(words: string): Classified {
-  const told = words.replace(endpoints, '');
+/**
+ * What rclone's words mean.
+ * @param item the path of what they are about, which is not read as if rclone had said it.
+ */
+export function classify(words: string, item?: string): Classified {
+  const told = plainWords(words, item);
   return rules.find(([pattern]) => pattern.test(told))?.[1] ?? unknown;
 }
 
 /** What customers see as the `code` of the event of a run that ended with this error. */
 export function eventCodeOf(code: ErrorCode): SyncEventCode {
   return (
-    rules.find(([, { source, destination }]) => source === code || destination === code)?.[1].event ?? byCode(code)
+    byCode(code) ??
+    rules.find(([, { source, destination }]) => source === code || destination === code)?.[1].event ??
+    'ERROR_INTERNAL'
   );
 }
 
-function byCode(code: ErrorCode): SyncEventCode {
+/** Of codes that no words are classified as, or words of several kinds. */
+function byCode(code: ErrorCode): SyncEventCode | null {
   switch (code) {
+    case 'SOURCE_READ_FAILED':
+    case 'STORAGE_FAILED':
+      return 'ERROR_INTERNAL';
     case 'SOURCE_UNREACHABLE':
     case 'SOURCE_PROTOCOL':
     case 'SOURCE_REDIRECT_REFUSED':
     case 'STORAGE_REDIRECT_REFUSED':
+    case 'STORAGE_TLS_FAILED':
     case 'SYNC_STALLED':
       return 'ERROR_NETWORK';
     case 'SOURCE_KEY_INVALID':
     case 'ERR_DECRYPT_SOURCE_CONFIG':
+    case 'ERR_DECRYPT_DEST_ACCESS_KEY':
+    case 'ERR_DECRYPT_DEST_SECRET_KEY':
+    case 'ERR_DECRYPT_CRYPT_KEY':
+    case 'ERR_GDRIVE_NO_CLIENT_CREDENTIALS':
     case 'ERR_GDRIVE_REFRESH_PRECHECK':
     case 'ERR_GDRIVE_NO_REFRESH_TOKEN':
       return 'ERROR_AUTH';
     case 'SOURCE_ADDRESS_FORBIDDEN':
       return 'ERROR_PERMISSION';
     default:
-      return 'ERROR_INTERNAL';
+      return null;
   }
 }
 
 /** Which end rclone says that it is about; null where it leaves that open. */
-export function endOf(words: string): 'source' | 'destination' | null {
-  if (/open source object|error reading source|read source|source file is being updated|stat source/i.test(words)) {
-    return 'source';
-  }
-  if (/downloadquota|dailylimit|userratelimit/i.test(words)) return 'source';
-  if (
-    /reading destination|multipart upload|failed to upload|update stor|make directory|mkdir|couldn't delete/i.test(
-      words,
-    ) ||
-    /quotaexceeded|quota exceeded|storagequota/i.test(words)
-  ) {
-    return 'destination';
-  }
-  return null;
+export function endOf(words: string, item?: string): 'source' | 'destination' | null {
+  const told = plainWords(words, item);
+  return ends.find(([pattern]) => pattern.test(told))?.[1] ?? null;
 }
+
+const ends: readonly (readonly [RegExp, 'source' | 'destination'])[] = [
+  [/open source object|error reading source|read source|source file is being updated|stat source/i, 'source'],
+  // On a disk; the destination's are listed before and after, and then it is the listing that fails.
+  [/failed to open directory|info about directory entry/i, 'source'],
+  [/downloadquota|dailylimit|userratelimit/i, 'source'],
+  [
+    /reading destination|multipart upload|failed to upload|update stor|make directory|mkdir|couldn't delete/i,
+    'destination',
+  ],
+  [/quotaexceeded|quota exceeded|storagequota/i, 'destination'],
+];
 
 /** Nothing but this one item is wrong: others may go on. */
 export function isItemError({ event }: Classified): boolean {

@@ -3,7 +3,9 @@ import { createInterface } from 'node:readline';
 import { XVaultError } from '@xvault/shared/errors.ts';
 import { z } from 'zod';
 import { type ChildOutcome, describeOutcome, type RunningChild, startChild } from '../../../process/run-child.ts';
+import { redact } from '../redact.ts';
 import { type LogLine, parseLogLine } from './log-line.ts';
+import { LogMarks } from './log-marks.ts';
 import { RcClient } from './rc-client.ts';
 import { unlinkedFile } from './run-directory.ts';
 import { lifelineIntervalMs, superviseScript } from './supervised.ts';
@@ -29,6 +31,9 @@ export interface RcloneOptions {
   readonly signal: AbortSignal;
 }
 
+/** rclone breaks off what takes it longer to answer, however much has passed meanwhile: by itself, after an hour. */
+const answerHours = 365 * 24;
+
 /** A private rclone of one run, commanded over loopback. */
 export interface Rclone {
   readonly rc: RcClient;
@@ -36,11 +41,13 @@ export interface Rclone {
   readonly pid: number;
   /** Settles when rclone is gone, however it went. */
   readonly ended: Promise<ChildOutcome>;
+  /** Resolves when all that it has said so far was given to `onLine`. Throws as calls do. */
+  logged(): Promise<void>;
   /** Ends it in order; one that does not end is killed. */
   close(): Promise<ChildOutcome>;
 }
 
-/** Throws SYNC_TOOL_UNSUITABLE when rclone cannot be started, or the signal's reason. */
+/** Throws SYNC_TOOL_UNSUITABLE when there is no fitting rclone, ERR_RCLONE_START when it does not start, or the signal's reason. */
 export async function startRclone(options: RcloneOptions): Promise<Rclone> {
   options.signal.throwIfAborted();
   const user = randomBytes(12).toString('hex');
@@ -63,8 +70,12 @@ export async function startRclone(options: RcloneOptions): Promise<Rclone> {
   const lifeline = setInterval(() => child.stdin?.write('\n'), lifelineIntervalMs);
   const ended = child.outcome.finally(() => clearInterval(lifeline));
   const stop = () => child.kill();
+  const marks = new LogMarks();
+  const onLine = (line: LogLine) => {
+    if (!marks.take(line)) options.onLine(line);
+  };
   try {
-    const port = await servedPort(child, options.onLine, options.signal);
+    const port = await servedPort(child, onLine, options.signal);
     const rc = new RcClient({ port, user, password }, options.refusal);
     const ask = (method: string) => rc.call(method, {}, options.signal);
     const [aboutVersion, aboutProcess] = await Promise.all([ask('core/version'), ask('core/pid')]);
@@ -75,6 +86,7 @@ export async function startRclone(options: RcloneOptions): Promise<Rclone> {
       features: featuresOf(version),
       pid,
       ended,
+      logged: () => marks.reach(rc, ended, options.signal),
       async close() {
         rc.close();
         // By a signal: when it is asked to quit it waits for a second and a half first.
@@ -94,6 +106,8 @@ function argumentsOf({ config, directory, flags = [] }: RcloneOptions): string[]
     'rcd',
     '--rc-addr=127.0.0.1:0',
     '--rc-serve',
+    `--rc-server-read-timeout=${answerHours}h`,
+    `--rc-server-write-timeout=${answerHours}h`,
     '--use-json-log',
     '--log-level=INFO',
     '--stats=0',
@@ -109,14 +123,18 @@ function argumentsOf({ config, directory, flags = [] }: RcloneOptions): string[]
 function servedPort(child: RunningChild, onLine: (line: LogLine) => void, signal: AbortSignal): Promise<number> {
   return new Promise((resolve, reject) => {
     const early: string[] = [];
-    const timer = setTimeout(() => fail('it did not answer in time'), startTimeoutMs);
-    const fail = (why: string) => {
+    const timer = setTimeout(() => fail('it did not answer in time', 'ERR_RCLONE_START'), startTimeoutMs);
+    const fail = (why: string, code: 'ERR_RCLONE_START' | 'SYNC_TOOL_UNSUITABLE') => {
       clearTimeout(timer);
-      const detail = `rclone did not start: ${why} ${early.join(' | ').slice(0, 1000)}`;
-      reject(new XVaultError('SYNC_TOOL_UNSUITABLE', { detail }));
+      const detail = `rclone did not start: ${why} ${redact(early.join(' | ')).slice(0, 1000)}`;
+      reject(new XVaultError(code, { detail }));
     };
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-    child.outcome.then((outcome) => fail(describeOutcome('rclone', outcome)));
+    child.outcome.then((outcome) => {
+      // The shell's way to say that there is no such program, or that it cannot be run.
+      const isMissing = outcome.end.cause === 'exited' && [126, 127].includes(outcome.end.exitCode);
+      fail(describeOutcome('rclone', outcome), isMissing ? 'SYNC_TOOL_UNSUITABLE' : 'ERR_RCLONE_START');
+    });
     if (child.stdout === null) return;
     let isServing = false;
     createInterface({ input: child.stdout, crlfDelay: Number.POSITIVE_INFINITY }).on('line', (text) => {

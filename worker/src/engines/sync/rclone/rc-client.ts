@@ -1,15 +1,17 @@
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { XVaultError } from '@xvault/shared/errors.ts';
+import { redact } from '../redact.ts';
 
-/** What rclone answered instead of a result. `words` are rclone's own, never its echo of the input, which holds secrets. */
+/** What rclone answered instead of a result. `words` are rclone's own, redacted, never its echo of the input, which holds secrets. */
 export class RcError extends Error {
   readonly words: string;
   readonly httpStatus: number;
   constructor(method: string, httpStatus: number, words: string) {
-    super(`rclone refused ${method}: ${words}`);
+    const told = redact(words);
+    super(`rclone refused ${method}: ${told}`);
     this.name = 'RcError';
-    this.words = words;
+    this.words = told;
     this.httpStatus = httpStatus;
   }
 }
@@ -78,7 +80,12 @@ export class RcClient {
     const options = { host: '127.0.0.1', port, path: name, agent: this.#agent, auth, headers, signal };
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       const failed = (error: Error) => reject(signal.aborted ? signal.reason : gone(error));
-      request(options, resolve).once('error', failed).end();
+      const sent = request(options, (answer) => {
+        // rclone ends a connection by which it refused, without saying so: the next call must not go that way.
+        if ((answer.statusCode ?? 0) >= 400) sent.shouldKeepAlive = false;
+        resolve(answer);
+      });
+      sent.once('error', failed).end();
     });
     if (response.statusCode === (fromByte === 0 ? 200 : 206)) return response;
     const words = (await text(response)).slice(0, 500);

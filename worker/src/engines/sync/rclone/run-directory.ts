@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { access, type FileHandle, mkdtemp, open, rm, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { XVaultError } from '@xvault/shared/errors.ts';
 import { showLife } from './sign-of-life.ts';
 
 /** A directory of one run's own, in memory where the system offers it; only this user may look into it. */
@@ -21,7 +22,28 @@ export function runDirectoryBases(): string[] {
   return [...new Set([memory, tmpdir()])];
 }
 
+/** Throws ERR_WRITE_RCLONE_CONFIG. */
 export async function makeRunDirectory(): Promise<RunDirectory> {
+  try {
+    return await makeAlive();
+  } catch (error) {
+    throw new XVaultError('ERR_WRITE_RCLONE_CONFIG', {
+      detail: `no directory for the run: ${String(error)}`,
+      cause: error,
+    });
+  }
+}
+
+const cannotBeWritten: readonly unknown[] = ['ENOSPC', 'EDQUOT', 'EROFS'];
+
+/** ERR_WRITE_RCLONE_CONFIG for what the system says where there is no room for what a run keeps on this machine. */
+export function asDirectoryError(error: unknown): unknown {
+  const errno = error instanceof Error && 'syscall' in error && 'code' in error ? error.code : undefined;
+  if (!cannotBeWritten.includes(errno)) return error;
+  return new XVaultError('ERR_WRITE_RCLONE_CONFIG', { detail: `writing for the run: ${String(error)}`, cause: error });
+}
+
+async function makeAlive(): Promise<RunDirectory> {
   const base = (await isWritable(memory)) ? memory : tmpdir();
   // mkdtemp makes it 0700.
   const path = await mkdtemp(join(base, namePrefix));

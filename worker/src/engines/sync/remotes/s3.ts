@@ -35,7 +35,8 @@ function accessTo({ endpoint, bucket, ca_pem: caPem }: Config, pathStyle: boolea
   if (endpoint === null) return { kind: 'provider', url: null };
   if (owner === 'operator') return { kind: 'operator', url: endpoint };
   const label = pathStyle ? null : bucket;
-  return { kind: 'server', url: endpoint, option: 'endpoint', label, signsHost: true, caPem };
+  const path = pathStyle ? `/${bucket}` : '';
+  return { kind: 'server', url: endpoint, option: 'endpoint', label, path, signsHost: true, caPem };
 }
 
 function isSecure(endpoint: string | null): boolean {

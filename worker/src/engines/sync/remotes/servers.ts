@@ -61,8 +61,7 @@ export function ftpRemote(config: FtpConfig, secret: FtpSecret, reached: Reached
       pass: obscure(secret.password),
       tls: 'false',
       explicit_tls: 'false',
-      concurrency: String(config.connections + 1),
-      ...(config.encoding === 'latin1' ? { force_list_hidden: 'false' } : {}),
+      concurrency: String(config.connections),
     },
     root: config.path,
     caPem: null,
@@ -84,6 +83,8 @@ export function webdavRemote(config: WebdavConfig, secret: WebdavSecret): Remote
       ...(config.user === null ? {} : { user: config.user }),
       ...(password === undefined ? {} : { pass: obscure(password) }),
       ...(bearer_token === undefined ? {} : { bearer_token }),
+      // Newer rclones refuse Nextcloud's older address, at which nothing can be put in parts.
+      ...(config.vendor === 'nextcloud' && !config.url.includes('/dav/files/') ? { nextcloud_chunk_size: '0' } : {}),
     },
     root: config.path,
     caPem: config.ca_pem,

@@ -14,6 +14,8 @@ export interface WebServer {
   readonly option: string;
   /** What may stand before its name: a bucket. */
   readonly label: string | null;
+  /** Below which all is that it is asked for, beside its URL's own: `/bucket`; empty where nothing more is known. */
+  readonly path?: string;
   /** Whether the name that is asked for is signed, so that nobody may change it on the way. */
   readonly signsHost: boolean;
   readonly caPem: string | null;

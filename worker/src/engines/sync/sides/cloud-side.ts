@@ -98,11 +98,17 @@ async function renew(name: 'gdrive' | 'dropbox', settings: ProviderSettings, log
     return { app, tokenJson: JSON.stringify(token) };
   } catch (error) {
     login.diagnose(`${name}.pre_refresh_ok`, false);
-    if (isGoogle && error instanceof XVaultError && error.code === 'CONNECTION_REAUTHORIZE') {
-      throw new XVaultError('ERR_GDRIVE_REFRESH_PRECHECK', { detail: error.detail ?? '', cause: error });
-    }
-    throw error;
+    throw isGoogle ? asGoogleError(error) : error;
   }
+}
+
+/** The same under the names that Google Drive's errors have. */
+function asGoogleError(error: unknown): unknown {
+  if (!(error instanceof XVaultError)) return error;
+  const options = { detail: error.detail ?? error.code, cause: error };
+  if (error.code === 'CONNECTION_REAUTHORIZE') return new XVaultError('ERR_GDRIVE_REFRESH_PRECHECK', options);
+  if (error.code === 'OAUTH_NOT_CONFIGURED') return new XVaultError('ERR_GDRIVE_NO_CLIENT_CREDENTIALS', options);
+  return error;
 }
 
 function holdsFor({ expiry }: OauthToken): number {

@@ -6,6 +6,8 @@ export interface Side {
   readonly remote: Remote;
   /** Whether a listing gives times without a request for each object. */
   readonly listsMtimes: boolean;
+  /** How many objects may be read at a time, where the server allows fewer than the job. */
+  readonly transfersAtMost?: number;
   close(): Promise<void>;
 }
 
