@@ -9,6 +9,10 @@ const longFirst = [
   'handlers/sync-web',
   'sync/crashes',
   'sftp/loss',
+  'e2e/sync-interruptions',
+  'handlers/sync-outage',
+  'archive/rewrap-copy',
+  'e2e/s3',
   'handlers/sync-interruptions',
   'start.integration',
 ];
@@ -28,8 +32,8 @@ export default defineConfig({
     include: ['{shared,hub,worker,scripts}/src/**/*.test.ts', 'scripts/bootstrap/**/*.test.ts'],
     globalSetup: ['shared/src/testing/vitest-servers.ts'],
     pool: 'forks',
-    // Two cores' worth of work, and one more because many tests wait.
-    maxWorkers: 3,
+    // Two cores' worth of work, and as much again because many tests wait.
+    maxWorkers: 4,
     sequence: { sequencer: LongFirst },
     testTimeout: 120_000,
     hookTimeout: 120_000,

@@ -1,19 +1,27 @@
-import { readFileSync } from 'node:fs';
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { descendants } from '@xvault/shared/testing/process-tree.ts';
 import type { SharedRadosgw } from '@xvault/shared/testing/radosgw.ts';
 import { signedRequest } from '@xvault/shared/testing/s3-request.ts';
+import { startSamba, type TestSamba } from '@xvault/shared/testing/samba.ts';
+import { startSshd, type TestSshd } from '@xvault/shared/testing/sshd.ts';
 import { ownDatabase, sharedS3 } from '@xvault/shared/testing/test-databases.ts';
+import { startVsftpd, type TestVsftpd } from '@xvault/shared/testing/vsftpd.ts';
 import { startWebdav, type TestWebdav } from '@xvault/shared/testing/webdav.ts';
 import { randomToken } from '@xvault/shared/tokens.ts';
-import { Redis } from 'ioredis';
-import { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { ApiError } from '../api/client.ts';
 import { type E2e, startE2e } from './fixture.ts';
+import {
+  type ChildWatch,
+  dumpAnswers,
+  dumpDatabase,
+  dumpDisk,
+  dumpLogs,
+  dumpRedis,
+  watchChildren,
+} from './secret-search.ts';
 
 const made = z.object({ id: z.string() });
 const files = z.object({
@@ -24,27 +32,47 @@ const crypt = { password: `crypt-password-${randomToken()}`, salt: `crypt-salt-$
 
 let server: SharedRadosgw;
 let webdav: TestWebdav;
+let sshd: TestSshd;
+let ftp: TestVsftpd;
+let samba: TestSamba;
 let bucket: string;
 let databaseUrl: string;
 let e2e: E2e;
 let canaries: Record<string, string>;
-let watch: ReturnType<typeof watchChildren>;
+let watch: ChildWatch;
 
 beforeAll(async () => {
-  [server, webdav, databaseUrl] = await Promise.all([sharedS3(), startWebdav(), ownDatabase()]);
+  [server, webdav, sshd, ftp, samba, databaseUrl] = await Promise.all([
+    sharedS3(),
+    startWebdav(),
+    startSshd(),
+    startVsftpd(),
+    startSamba(),
+    ownDatabase(),
+  ]);
   bucket = await server.createBucket();
   e2e = await startE2e({
     databaseUrl,
     allowNetworks: ['127.0.0.0/8'],
     logLevel: 'trace',
   });
-  canaries = { ...crypt, secretKey: server.secretKey, accessKey: server.accessKey, webdav: webdav.password };
+  canaries = {
+    ...crypt,
+    secretKey: server.secretKey,
+    accessKey: server.accessKey,
+    webdav: webdav.password,
+    sshd: sshd.user.password,
+    // A line of it that no other key has.
+    sshKey: sshd.privateKey.split('\n').at(-3) ?? '',
+    ftp: ftp.password,
+    samba: samba.password,
+  };
   watch = watchChildren(e2e.platform.worker?.pid ?? 0);
 });
 afterAll(async () => {
   watch?.stop();
   await e2e?.stop();
-  await webdav?.stop();
+  await Promise.allSettled([webdav?.stop(), sshd?.stop(), ftp?.stop(), samba?.stop()]);
 });
 
 const inFolder = (name: string) => join(e2e.folder, name);
@@ -234,78 +262,65 @@ test('a source is tested and looked into before it is saved', async () => {
   });
 });
 
+test('servers of all kinds are synced, and fail, before their secrets are looked for', async () => {
+  const { customer } = e2e;
+  const { host, port, user, dataDir } = sshd;
+  const login = { host, port, user: user.name };
+  const key = { private_key: sshd.privateKey };
+  const ftpConfig = { host: ftp.host, port: ftp.port, user: ftp.user, tls: 'none' };
+  const smbConfig = { host: samba.host, port: samba.port, user: samba.user, share: samba.share };
+  const sources = [
+    { type: 'sftp', config: { ...login, path: join(dataDir, 'from') }, secret: { password: user.password } },
+    { type: 'sftp', config: { ...login, path: '/nowhere' }, secret: key },
+    { type: 'ftp', config: { ...ftpConfig, path: '/' }, secret: { password: ftp.password } },
+    { type: 'ftp', config: { ...ftpConfig, path: '/nowhere' }, secret: { password: ftp.password } },
+    { type: 'smb', config: smbConfig, secret: { password: samba.password } },
+    { type: 'smb', config: { ...smbConfig, path: 'nowhere' }, secret: { password: samba.password } },
+  ];
+  for (const folder of ['from', 'to']) {
+    await mkdir(join(dataDir, folder));
+    await chown(join(dataDir, folder), user.uid, user.gid);
+  }
+  const config = { ...login, path: join(dataDir, 'to'), host_key: sshd.fingerprint() };
+  const body = { name: 'server', type: 'sftp', config, secret: key };
+  const destination = await customer.api.post('/api/v1/destinations', body, made);
+  for (const [at, source] of sources.entries()) {
+    const sourceId = await customer.source({
+      ...source,
+      ...(source.type === 'sftp' && { host_key: sshd.fingerprint() }),
+    });
+    const ids = { source_id: sourceId, destination_id: destination.id };
+    const job = { name: `server ${at}`, ...ids, engine: 'sync', sync: {}, max_attempts: 1 };
+    const run = await customer.backUp((await customer.api.post('/api/v1/jobs', job, made)).id);
+    const expected = 'path' in source.config && source.config.path.endsWith('nowhere') ? 'failed' : 'success';
+    expect([source.type, run.status, run.error_code]).toEqual([
+      source.type,
+      expected,
+      expected === 'failed' ? 'SOURCE_PATH_NOT_FOUND' : null,
+    ]);
+  }
+});
+
 test('secrets stand nowhere but sealed', async () => {
   // What is looked at holds what it should: else nothing would be proven.
-  const database = await dumpDatabase();
+  const database = await dumpDatabase(databaseUrl);
   expect(database).toContain('"name":"versions"');
-  const redis = await dumpRedis();
+  const redis = await dumpRedis(e2e.platform.dataDir);
   expect(redis).toContain('xvault');
-  const logs = await dumpLogs();
+  const logs = await dumpLogs(e2e.platform.dataDir);
   expect(logs).toContain('the Hub is ready');
+  const answers = await dumpAnswers(e2e.customer.api);
+  expect(answers).toContain('"name":"server 5"');
+  const disk = `${await dumpDisk(e2e.platform.dataDir)}\n${watch.files()}`;
+  expect(disk).toContain('xvault-sync');
   const seen = watch.seen();
   expect(seen).toMatch(/rclone\0?.*rcd/s);
   expect(seen).toContain('RCLONE_RC_PASS');
   for (const [name, secret] of Object.entries(canaries)) {
     for (const form of [secret, Buffer.from(secret).toString('base64').replace(/=+$/, '')]) {
-      for (const [where, text] of Object.entries({ database, redis, logs, seen })) {
+      for (const [where, text] of Object.entries({ database, redis, logs, answers, disk, seen })) {
         expect(text.includes(form), `${name} stands in ${where}`).toBe(false);
       }
     }
   }
 });
-
-async function dumpDatabase(): Promise<string> {
-  const client = new Client({ connectionString: databaseUrl });
-  await client.connect();
-  try {
-    const tables = await client.query<{ name: string }>(
-      `select quote_ident(table_name) as name from information_schema.tables where table_schema = 'public'`,
-    );
-    const parts: string[] = [];
-    for (const { name } of tables.rows) {
-      const { rows } = await client.query<{ row: unknown }>(`select to_jsonb(it) as row from ${name} as it`);
-      parts.push(name, ...rows.map(({ row }) => JSON.stringify(row)));
-    }
-    return parts.join('\n');
-  } finally {
-    await client.end();
-  }
-}
-
-async function dumpRedis(): Promise<string> {
-  const redis = new Redis(await readFile(join(e2e.platform.dataDir, 'secrets', 'redis-url'), 'utf8'));
-  try {
-    const keys = await redis.keys('*');
-    const values = await Promise.all(keys.map((key) => redis.dumpBuffer(key)));
-    return [...keys, ...values.map((value) => value?.toString('latin1') ?? '')].join('\n');
-  } finally {
-    redis.disconnect();
-  }
-}
-
-async function dumpLogs(): Promise<string> {
-  const folder = join(e2e.platform.dataDir, 'logs');
-  const names = await readdir(folder);
-  return (await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8')))).join('\n');
-}
-
-/** Arguments and environments of all that the worker starts, looked at again and again. */
-function watchChildren(workerPid: number): { seen(): string; stop(): void } {
-  const found = new Set<string>();
-  const look = () => {
-    for (const pid of descendants(workerPid)) {
-      for (const file of ['cmdline', 'environ']) found.add(readProcess(pid, file));
-    }
-  };
-  const timer = setInterval(look, 50);
-  return { seen: () => [...found].join('\n'), stop: () => clearInterval(timer) };
-}
-
-function readProcess(pid: number, file: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/${file}`, 'latin1');
-  } catch {
-    // It has ended.
-    return '';
-  }
-}
