@@ -32,8 +32,8 @@ export default defineConfig({
     include: ['{shared,hub,worker,scripts}/src/**/*.test.ts', 'scripts/bootstrap/**/*.test.ts'],
     globalSetup: ['shared/src/testing/vitest-servers.ts'],
     pool: 'forks',
-    // Two cores' worth of work, and as much again because many tests wait.
-    maxWorkers: 4,
+    // Two cores' worth of work, and one more because many tests wait.
+    maxWorkers: 3,
     sequence: { sequencer: LongFirst },
     testTimeout: 120_000,
     hookTimeout: 120_000,

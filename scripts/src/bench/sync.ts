@@ -36,7 +36,7 @@ export async function sync({ workDir, say, signal, gib = 1 }: BenchContext): Pro
   say(`writing ${files} files`);
   await growFiles(tree, gib * gibibyte);
   say('starting an S3 server');
-  const server = await startRadosgw({ diskBytes: Math.ceil(gib * gibibyte * (rounds + 1) * 2.4) + 2 * gibibyte });
+  const server = await startRadosgw({ diskBytes: Math.ceil(gib * gibibyte * (rounds + 2) * 2.4) + 2 * gibibyte });
   const ours: Pair[] = [];
   const plain: Pair[] = [];
   const memory: number[] = [];

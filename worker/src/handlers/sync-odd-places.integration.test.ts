@@ -3,13 +3,8 @@ import { join } from 'node:path';
 import { newId } from '@xvault/shared/ids.ts';
 import type { SourceConnection } from '@xvault/shared/sources.ts';
 import { signedRequest } from '@xvault/shared/testing/s3-request.ts';
-import { startSamba, type TestSamba } from '@xvault/shared/testing/samba.ts';
-import { startSshd, type TestSshd } from '@xvault/shared/testing/sshd.ts';
-import { sharedS3 } from '@xvault/shared/testing/test-databases.ts';
-import { startVsftpd, type TestVsftpd } from '@xvault/shared/testing/vsftpd.ts';
-import { startWebdav, type TestWebdav } from '@xvault/shared/testing/webdav.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { makeSyncPlatform, type SyncPlatform, type WithSecret } from './sync-context.test-kit.ts';
+import type { WithSecret } from './sync-context.test-kit.ts';
 import {
   disk,
   folderOf,
@@ -24,26 +19,13 @@ import {
   toBucket,
   toServer,
 } from './sync-places.test-kit.ts';
+import { type SyncServers, startSyncServers } from './sync-servers.test-kit.ts';
 
-let platform: SyncPlatform;
-let sshd: TestSshd;
-let ftp: TestVsftpd;
-let samba: TestSamba;
-let webdav: TestWebdav;
-let s3: Awaited<ReturnType<typeof sharedS3>>;
+let servers: SyncServers;
 beforeAll(async () => {
-  [platform, sshd, ftp, samba, webdav, s3] = await Promise.all([
-    makeSyncPlatform(),
-    startSshd(),
-    startVsftpd(),
-    startSamba(),
-    startWebdav(),
-    sharedS3(),
-  ]);
+  servers = await startSyncServers();
 });
-afterAll(async () => {
-  await Promise.allSettled([platform?.remove(), sshd?.stop(), ftp?.stop(), samba?.stop(), webdav?.stop()]);
-});
+afterAll(() => servers?.stop());
 
 /** What would be another remote, options of one, a section or a pattern, were it more than a name. */
 const names = [`:local:,x=1 [dst] {{.}} $HOME "q" it's`, '--config=dst:current'];
@@ -64,23 +46,38 @@ async function putBelow(dataDir: string, name: string, own: { readonly uid: numb
 const root = { uid: 0, gid: 0 };
 type Make = (name: string) => Promise<WithSecret<SourceConnection>>;
 const sources: readonly [string, readonly string[], Make][] = [
-  ['local', names, async (name) => local(join(await folderOf(platform, { [`${name}/file`]: name }), name))],
+  ['local', names, async (name) => local(join(await folderOf(servers.platform, { [`${name}/file`]: name }), name))],
   [
     'sftp',
     names,
-    async (name) => overSftp(sshd, { path: join(sshd.dataDir, await putBelow(sshd.dataDir, name, sshd.user)) }),
+    async (name) =>
+      overSftp(servers.sshd, {
+        path: join(servers.sshd.dataDir, await putBelow(servers.sshd.dataDir, name, servers.sshd.user)),
+      }),
   ],
-  ['ftp', names, async (name) => overFtp(ftp, { path: `/${await putBelow(ftp.dataDir, name, ftp)}` })],
-  ['webdav', names, async (name) => overWebdav(webdav, { path: await putBelow(webdav.dataDir, name, root) })],
-  ['smb', namesOnShares, async (name) => overSmb(samba, { path: await putBelow(samba.dataDir, name, samba) })],
+  [
+    'ftp',
+    names,
+    async (name) => overFtp(servers.ftp, { path: `/${await putBelow(servers.ftp.dataDir, name, servers.ftp)}` }),
+  ],
+  [
+    'webdav',
+    names,
+    async (name) => overWebdav(servers.webdav, { path: await putBelow(servers.webdav.dataDir, name, root) }),
+  ],
+  [
+    'smb',
+    namesOnShares,
+    async (name) => overSmb(servers.samba, { path: await putBelow(servers.samba.dataDir, name, servers.samba) }),
+  ],
   [
     's3',
     names,
     async (name) => {
-      const bucket = await s3.createBucket();
+      const bucket = await servers.s3.createBucket();
       const path = `/${bucket}/${encodeURIComponent(name).replaceAll("'", '%27')}/file`;
-      await signedRequest({ ...s3, method: 'PUT', path, body: name });
-      return fromBucket(s3, bucket, {}, { prefix: `${name}/` });
+      await signedRequest({ ...servers.s3, method: 'PUT', path, body: name });
+      return fromBucket(servers.s3, bucket, {}, { prefix: `${name}/` });
     },
   ],
 ];
@@ -89,9 +86,9 @@ describe.each(sources)('%s', (_, all, make) => {
   it('a path is a path, whatever it looks like', async () => {
     for (const name of all) {
       const job = jobOf(await make(name));
-      const { result, told } = await platform.backup(job);
+      const { result, told } = await servers.platform.backup(job);
       expect([name, result.snapshot.file_count, told.warnings]).toEqual([name, 1, 0]);
-      const place = join(platform.config.XVAULT_STORAGE_DIR, 'tenants/tenant/sources/source/sync', job.jobId);
+      const place = join(servers.platform.config.XVAULT_STORAGE_DIR, 'tenants/tenant/sources/source/sync', job.jobId);
       expect(await readFile(join(place, 'current', 'file'), 'utf8')).toBe(name);
     }
   });
@@ -99,26 +96,28 @@ describe.each(sources)('%s', (_, all, make) => {
 
 describe('at a destination', () => {
   it.each([
-    ['a bucket', async (name: string) => toBucket(s3, await s3.createBucket(), {}, { prefix: name })],
+    ['a bucket', async (name: string) => toBucket(servers.s3, await servers.s3.createBucket(), {}, { prefix: name })],
     [
       'a server',
       async (name: string) =>
-        toServer(sshd, { path: join(sshd.dataDir, await putBelow(sshd.dataDir, name, sshd.user)) }),
+        toServer(servers.sshd, {
+          path: join(servers.sshd.dataDir, await putBelow(servers.sshd.dataDir, name, servers.sshd.user)),
+        }),
     ],
   ] as const)('a path is a path, whatever it looks like: %s', async (_, make) => {
     for (const name of names) {
-      const job = jobOf(local(await folderOf(platform, { [name]: name })), await make(name));
-      const made = await platform.backup(job);
-      const to = join(platform.root, newId());
+      const job = jobOf(local(await folderOf(servers.platform, { [name]: name })), await make(name));
+      const made = await servers.platform.backup(job);
+      const to = join(servers.platform.root, newId());
       await mkdir(to);
-      await restoreTo(platform, job, made, { target: { type: 'directory', path: to }, export_id: null });
+      await restoreTo(servers.platform, job, made, { target: { type: 'directory', path: to }, export_id: null });
       expect(await readFile(join(to, name), 'utf8')).toBe(name);
     }
   });
 
   it('so are names at the source', async () => {
-    const path = await folderOf(platform, Object.fromEntries(names.map((name) => [`${name}/${name}`, name])));
-    const { result } = await platform.backup(jobOf(local(path), disk));
+    const path = await folderOf(servers.platform, Object.fromEntries(names.map((name) => [`${name}/${name}`, name])));
+    const { result } = await servers.platform.backup(jobOf(local(path), disk));
     expect(result.snapshot.file_count).toBe(names.length);
   });
 });

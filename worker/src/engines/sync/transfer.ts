@@ -75,8 +75,8 @@ export async function transferAll(request: TransferRequest): Promise<Transferred
     const failures = new Map(request.takeItemErrors().map(({ path, words }) => [path, words]));
     const { stats, error } = end;
     total = { ...addStats(total, stats), tries: triesBefore + tryNumber, error, isFatal: stats.fatalError, failures };
-    if (isStoppedByCount(end) && tryNumber < triesAtMost) {
-      const strays = await request.countStrays();
+    if (isStoppedByCount(end)) {
+      const strays = tryNumber < triesAtMost ? await request.countStrays() : 0;
       if (strays === 0) throw new XVaultError('SYNC_DELETE_GUARD', { detail: `rclone: ${error}` });
       mayDelete = request.mayDelete + strays;
       continue;

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { XVaultError } from '@xvault/shared/errors.ts';
+import { FTPError } from 'basic-ftp';
 import { nameToWire } from '../../../connectors/ftp/names.ts';
 import { type FtpServer, logInToFtp } from './ftp-login.ts';
 import { FtpUpstream } from './ftp-upstream.ts';
@@ -38,7 +39,7 @@ export class FtpLogins {
   static async open(server: FtpServer, wanted: number, signal: AbortSignal): Promise<FtpLogins> {
     const spare: FtpUpstream[] = [];
     try {
-      const first = new FtpUpstream(await logInToFtp(server, signal), server);
+      const first = new FtpUpstream(await logInOnce(server, signal), server);
       spare.push(first);
       const habits = await habitsOf(first, server, signal);
       signal.throwIfAborted();
@@ -111,6 +112,20 @@ export class FtpLogins {
       this.#open -= 1;
     });
   }
+}
+
+/** A server may still count who was there a moment ago, such as the test of this connection. */
+async function logInOnce(server: FtpServer, signal: AbortSignal): ReturnType<typeof logInToFtp> {
+  for (const delayMs of busyDelaysMs) {
+    try {
+      return await logInToFtp(server, signal);
+    } catch (error) {
+      const isBusy = error instanceof XVaultError && error.cause instanceof FTPError && error.cause.code === 421;
+      if (!isBusy) throw error;
+      await sleep(delayMs, undefined, { signal });
+    }
+  }
+  return logInToFtp(server, signal);
 }
 
 async function habitsOf(upstream: FtpUpstream, server: FtpServer, signal: AbortSignal): Promise<ServerHabits> {
